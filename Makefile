@@ -1,0 +1,63 @@
+# From X·Xᵀ to GPT. `make help` lists what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8888
+# One thread a process: results repeat, and the processes share the cores evenly.
+export OMP_NUM_THREADS ?= 1
+export PYTHONHASHSEED ?= 0
+.DEFAULT_GOAL := help
+.PHONY: help book test check lab sync execute grade clean
+
+help:  ## this list
+	@echo "make book      build the book and say where it is"
+	@echo "make test      everything that must hold (what CI runs)"
+	@echo "make check     the part of it that takes under a minute"
+	@echo "make lab       JupyterLab on the course (PORT=8888)"
+	@echo "make sync      lesson cells -> dot2gpt/, solutions -> exercise sheets"
+	@echo "make execute   run the notebooks that changed (NAMES=06_multi_head for one chapter)"
+	@echo "make grade     autograde what lies in submitted/ (NAMES=06_multi_head)"
+	@echo "make clean     remove what is built; work in submitted/ stays"
+
+# A stamp a set of pins: set up again only when the pins change.
+$(VENV)/.ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.ready-tests: $(VENV)/.ready tests/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+book: $(VENV)/.ready  ## the HTML book
+	@$(BIN)/python -m tools.book
+
+lab: $(VENV)/.ready
+	@$(BIN)/python -m tools.lab --port $(PORT)
+
+sync: $(VENV)/.ready
+	@$(BIN)/python -m tools.sync
+
+execute: sync
+	@$(BIN)/python -m tools.execute $(NAMES)
+	@$(BIN)/python -m tools.sync  # a sheet carries its solutions' metadata
+
+grade: $(VENV)/.ready
+	@$(BIN)/python -m tools.grade $(NAMES)
+
+QUICK := tests --ignore=tests/test_pages.py --ignore=tests/test_book.py --ignore=tests/test_lab.py \
+	--ignore=tests/test_nbgrader.py --ignore=tests/test_sheets.py \
+	--ignore=tests/test_sheets_cli.py --ignore=tests/test_pictures_browser.py
+
+check: $(VENV)/.ready-tests
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(QUICK)
+
+test: $(VENV)/.ready-tests book
+	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval chapters solutions
+
+clean:
+	rm -rf _build .pytest_cache

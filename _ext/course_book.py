@@ -1,0 +1,181 @@
+"""What the book needs beyond Jupyter Book: maths with no network, the course's marks.
+
+- MathJax is one file out of the package sphinx-mathjax-offline.
+- A lesson's first line becomes its bar, chapters are numbered by their folders, and a
+  sheet says how to start it.
+- A button opens the notebook in the reader's own JupyterLab (`BOOK_LAB_URL`).
+- Colab, Binder and "edit" appear only where `BOOK_REPO_URL` says what repository.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+import zlib
+from importlib.util import find_spec
+from pathlib import Path
+
+from course_line import CourseLine
+from docutils import nodes
+from sphinx.util.fileutil import copy_asset_file
+
+CHAPTER = re.compile(r"chapters/(?P<folder>(?P<number>\d\d)_\w+)/(?P<name>\w+)$")
+SHEET = "_exercises"
+LAB_URL = "http://localhost:8888/lab/tree"
+
+
+def copy_mathjax(app):
+    """Put the one file of MathJax where `mathjax_path` says it is."""
+    if app.builder.format != "html":
+        return
+    package = Path(find_spec("sphinx-mathjax-offline").origin).parent
+    target = Path(app.outdir, "_static", app.config.mathjax_path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    copy_asset_file(package / "static" / "mathjax" / target.name, target.parent)
+
+
+def public_buttons(app, config):
+    """Turn on what needs a public repository, if there is one."""
+    repository = os.environ.get("BOOK_REPO_URL")
+    if not repository:
+        return
+    config.html_theme_options.update(
+        repository_url=repository,
+        repository_branch=os.environ.get("BOOK_REPO_BRANCH", "main"),
+        use_repository_button=True,
+        use_edit_page_button=True,
+        use_issues_button=True,
+        launch_buttons={
+            "notebook_interface": "jupyterlab",
+            "colab_url": "https://colab.research.google.com",
+            "binderhub_url": "https://mybinder.org",
+        },
+    )
+
+
+def lab_button(app, pagename, templatename, context, doctree):
+    """Add the button that opens this page's notebook in the reader's JupyterLab.
+
+    A sheet opens as the learner's copy, which is where `dot2gpt start` puts it.
+    """
+    chapter = CHAPTER.match(pagename)
+    if not chapter or not context.get("page_source_suffix") == ".ipynb":
+        return
+    path, tooltip = f"{pagename}.ipynb", "Open this notebook in your JupyterLab"
+    if pagename.endswith(SHEET):
+        path = f"submitted/me/{chapter['folder']}/{chapter['name']}.ipynb"
+        tooltip = (
+            "Open your copy in your JupyterLab "
+            f"(made by: python -m dot2gpt start {chapter['folder']})"
+        )
+    context["header_buttons"].insert(
+        0,
+        {
+            "type": "link",
+            "url": f"{app.config.book_lab_url.rstrip('/')}/{path}",
+            "text": "Open in JupyterLab",
+            "icon": "fas fa-flask",
+            "tooltip": tooltip,
+            "label": "open-in-lab",
+        },
+    )
+
+
+def describe(app, pagename, templatename, context, doctree):
+    """Add the description that search engines and link previews show."""
+    text = _first_sentences(doctree) if doctree else ""
+    if not text:
+        return
+    title = html.escape(f"{context['title']} · {app.config.html_title}")
+    text = html.escape(text)
+    context["metatags"] += (
+        f'<meta name="description" content="{text}" />\n'
+        f'<meta property="og:title" content="{title}" />\n'
+        f'<meta property="og:description" content="{text}" />\n'
+        '<meta property="og:type" content="article" />\n'
+    )
+
+
+def _first_sentences(doctree):
+    """Return the first plain paragraph, cut at a word to 160 characters."""
+    for paragraph in doctree.findall(nodes.paragraph):
+        if not paragraph["classes"] and isinstance(paragraph.parent, nodes.section):
+            text = " ".join(paragraph.astext().split())
+            return text if len(text) <= 160 else text[:159].rsplit(" ", 1)[0] + "…"
+    return ""
+
+
+def mark_chapter(app, doctree):
+    """Number the chapter, make its first line the bar, tell how to start a sheet."""
+    docname = app.env.docname
+    chapter = CHAPTER.match(docname)
+    if not chapter:
+        return
+    is_sheet = docname.endswith(SHEET)
+    number = str(int(chapter["number"]))
+    if not is_sheet:
+        _number_title(app.env, docname, number)
+    bar = _bar(doctree)
+    if bar is None:
+        return
+    bar["classes"].append("course-bar")
+    bar[0].insert(0, nodes.Text(f"Chapter {number} · "))
+    if is_sheet:
+        command = nodes.literal("", f"python -m dot2gpt start {chapter['folder']}")
+        start = nodes.paragraph("", "To work on your own copy: ", command)
+        start["classes"].append("course-start")
+        bar.parent.insert(bar.parent.index(bar) + 1, start)
+
+
+def _number_title(env, docname, number):
+    """Put the number before the title wherever the title stands for the page."""
+    env.titles[docname].insert(0, nodes.Text(f"{number} · "))
+    for reference in env.tocs[docname].findall(nodes.reference):
+        reference.insert(0, nodes.Text(f"{number} · "))
+        return
+
+
+def rewrite_all(app, env):
+    """Write every page again when a title or the order changed: all pages show them."""
+    contents = {name: title.astext() for name, title in env.titles.items()}
+    contents = (contents, dict(env.toctree_includes))
+    if getattr(env, "course_contents", contents) == contents:
+        changed = []
+    else:
+        changed = sorted(env.found_docs)
+    env.course_contents = contents
+    return changed
+
+
+def _bar(doctree):
+    """Return the paragraph after the title if all of it is emphasised."""
+    title = next(doctree.findall(nodes.title), None)
+    after = title.next_node(descend=False, siblings=True) if title else None
+    if isinstance(after, nodes.paragraph) and len(after) == 1:
+        if isinstance(after[0], nodes.emphasis):
+            return after
+    return None
+
+
+def setup(app):
+    """Register the extension."""
+    app.add_config_value(
+        "book_lab_url", os.environ.get("BOOK_LAB_URL", LAB_URL), "html"
+    )
+    # Jupyter Book sets it for an extension that _config.yml leaves out.
+    app.add_config_value("comments_config", {}, "html")
+    app.add_directive("course-line", CourseLine)
+    app.connect("config-inited", public_buttons, priority=900)
+    app.connect("builder-inited", copy_mathjax)
+    # After Sphinx has collected titles and contents, which these change.
+    app.connect("doctree-read", mark_chapter, priority=900)
+    app.connect("env-updated", rewrite_all)
+    app.connect("html-page-context", lab_button, priority=600)
+    app.connect("html-page-context", describe, priority=900)
+    return {
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+        # Pages are read again when this file changes.
+        "env_version": zlib.crc32(Path(__file__).read_bytes()),
+    }

@@ -1,0 +1,365 @@
+"""The built book, as files: complete, self-contained, linked, and free of solutions."""
+
+import filecmp
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).parent.parent
+HTML = Path(os.environ.get("BOOK_HTML", ROOT / "_build" / "html")).resolve()
+PARTS = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))["parts"]
+LESSONS = [c["file"] for part in PARTS for c in part["chapters"]]
+SHEETS = [
+    s["file"] for part in PARTS for c in part["chapters"] for s in c.get("sections", [])
+]
+PAGES = ["index", *LESSONS, *SHEETS]
+SECRET = re.compile(r"### *(BEGIN|END) (SOLUTION|HIDDEN TESTS)")
+SOLUTION = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", re.DOTALL)
+
+
+def built():
+    """The pages of the built book; those of the contents where there is no book."""
+    names = (p.relative_to(HTML).as_posix() for p in HTML.rglob("*.html"))
+    return sorted(name for name in names if not name.startswith("_")) or [
+        f"{page}.html" for page in PAGES
+    ]
+
+
+def need_book():
+    """Fail, with what to do, where the book is not built."""
+    if not (HTML / "index.html").is_file():
+        pytest.fail("the book is not built: run make book first", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def _book(request):
+    if "project" not in request.fixturenames:
+        need_book()
+
+
+@functools.cache
+def soup(page):
+    """The page, read once."""
+    return BeautifulSoup((HTML / page).read_text("utf-8"), "html.parser")
+
+
+def test_the_pages_are_those_of_the_contents():
+    expected = {f"{page}.html" for page in PAGES} | {"search.html"}
+    assert set(built()) == expected, "run make clean and make book"
+
+
+@pytest.mark.parametrize("page", built())
+def test_page_asks_nobody_for_anything(page):
+    loads = [(tag, tag.get("src")) for tag in soup(page).find_all(src=True)]
+    loads += [
+        (tag, tag["href"])
+        for tag in soup(page).find_all("link", href=True)
+        if "canonical" not in tag.get("rel", [])
+    ]
+    outside = [url for _, url in loads if re.match(r"(\w+:)?//", url)]
+    assert not outside, outside
+    script = "\n".join(s.text for s in soup(page).find_all("script", src=False))
+    assert "unpkg.com" not in script and "cdn" not in script.lower()
+
+
+def test_style_sheets_load_nothing_from_outside():
+    found = {
+        f"{sheet.relative_to(HTML)}: {url}"
+        for sheet in HTML.rglob("*.css")
+        for url in re.findall(
+            r"(?:url\(|@import)\s*['\"]?((?:https?:)?//[^'\")\s]+)",
+            sheet.read_text("utf-8"),
+        )
+    }
+    assert not found, found
+
+
+def test_mathjax_is_one_file():
+    files = [p.name for p in (HTML / "_static" / "mathjax").rglob("*") if p.is_file()]
+    assert files == ["tex-svg.js"]
+
+
+@pytest.mark.parametrize("page", built())
+def test_script_is_on_the_page_once(page):
+    sources = [s["src"].split("?")[0] for s in soup(page).find_all("script", src=True)]
+    assert len(sources) == len(set(sources))
+    head = "\n".join(s.text for s in soup(page).head.find_all("script", src=False))
+    names = re.findall(r"^\s*(?:let|const|var) +(\w+)", head, re.MULTILINE)
+    assert len(names) == len(set(names)), names
+    assert "THEBE" not in head and "togglebutton" not in head
+
+
+@pytest.mark.parametrize("page", built())
+def test_links_lead_somewhere(page):
+    dead = []
+    for tag in soup(page).find_all(["a", "link", "script", "img"]):
+        url = tag.get("href") or tag.get("src") or ""
+        parts = urlsplit(url)
+        if parts.scheme or parts.netloc or not url:
+            continue
+        target = HTML / page
+        if parts.path:
+            target = (target.parent / unquote(parts.path)).resolve()
+        if not target.is_file():
+            dead.append(f"{url}: no such file")
+        elif parts.fragment and target.suffix == ".html":
+            name = target.relative_to(HTML).as_posix()
+            if not soup(name).find(id=unquote(parts.fragment)):
+                dead.append(f"{url}: no such place in {name}")
+    assert not dead, dead
+
+
+@pytest.mark.parametrize("page", built())
+def test_images_say_what_they_show(page):
+    bad = []
+    for image in soup(page).select("main img"):
+        alt = image.get("alt", "").strip()
+        if len(alt) < 10 or re.search(r"[0-9a-f]{32}|\.(png|svg|jpe?g)$", alt):
+            bad.append(f"{image['src']}: alt text {alt!r}")
+    bad += [str(s)[:80] for s in soup(page).select("svg[role=img]:not([aria-label])")]
+    assert not bad, bad
+
+
+@pytest.mark.parametrize("page", built())
+def test_every_computed_picture_has_a_caption(page):
+    images = soup(page).select("div.cell_output img")
+    bare = [i["alt"] for i in images if not i.find_parent("figure")]
+    assert not bare, f"no mystnb.figure.caption: {bare}"
+
+
+@pytest.mark.parametrize("page", built())
+def test_page_has_its_frame(page):
+    html = soup(page)
+    assert html.html["lang"] == "en"
+    assert html.select_one("a[href='#main-content']"), "no skip link"
+    assert html.select_one("nav[aria-label=Main] p.caption"), "no parts in the sidebar"
+    assert html.select_one("link[rel=icon]")
+    assert len(html.select("h1")) >= 1
+    # One search field a page: the theme's empty bar would bring a second.
+    assert len(html.select(".search-button-field")) == 1
+    if page == "search.html":
+        return
+    assert html.select_one("meta[name=description]")["content"].strip()
+    levels = [int(h.name[1]) for h in html.select("article :is(h1, h2, h3, h4, h5)")]
+    assert levels.count(1) == 1
+    skipped = [(a, b) for a, b in zip(levels, levels[1:], strict=False) if b > a + 1]
+    assert not skipped, f"heading levels skipped: {skipped}"
+
+
+@pytest.mark.parametrize("page", [f"{p}.html" for p in PAGES])
+def test_page_leads_to_its_neighbours(page):
+    order = ["index"]
+    for part in PARTS:
+        for chapter in part["chapters"]:
+            order += [
+                chapter["file"],
+                *(s["file"] for s in chapter.get("sections", [])),
+            ]
+    place = order.index(page.removesuffix(".html"))
+    wanted = [order[i] for i in (place - 1, place + 1) if 0 <= i < len(order)]
+    links = soup(page).select(".prev-next-footer a[href]")
+    here = (HTML / page).parent
+    got = [(here / a["href"]).resolve().relative_to(HTML).as_posix() for a in links]
+    assert got == [f"{name}.html" for name in wanted]
+
+
+@pytest.mark.parametrize("page", [*LESSONS, *SHEETS])
+def test_notebook_page_has_its_bar_and_buttons(page):
+    html = soup(f"{page}.html")
+    folder, name = page.split("/")[1:]
+    number = int(folder[:2])
+    bar = html.select_one("article h1 + p.course-bar, article h1 + * + p.course-bar")
+    assert bar, "the first paragraph is not a bar: *20 minutes · needs … · gives …*"
+    assert re.match(rf"Chapter {number} · \d+ min", bar.text), bar.text
+    lab = html.select_one("a.btn-open-in-lab")
+    where = f"submitted/me/{folder}/{name}" if page in SHEETS else page
+    assert lab["href"] == f"http://localhost:8888/lab/tree/{where}.ipynb"
+    assert "JupyterLab" in lab.text and "JupyterLab" in lab["title"]
+    if page in SHEETS:
+        assert f"dot2gpt start {folder}" in html.select_one("p.course-start").text
+    download = html.select_one("a.btn-download-source-button")["href"]
+    served = ((HTML / page).parent / download).resolve()
+    assert filecmp.cmp(served, ROOT / f"{page}.ipynb", shallow=False)
+
+
+@pytest.mark.parametrize("page", built())
+def test_no_button_leads_to_somebody_elses_repository(page):
+    head = soup(page).select(".article-header-buttons a[href]")
+    assert not [a["href"] for a in head if re.search(r"github|colab|binder", a["href"])]
+
+
+def test_sidebar_and_front_page_list_every_chapter():
+    sidebar = [a.text for a in soup("index.html").select("nav li.toctree-l1 > a")]
+    assert len(sidebar) == len(LESSONS)
+    rows = {
+        tr.a["href"].removesuffix(".html"): (tr.a.text, tr.find_all("td")[-1].text)
+        for tr in soup("index.html").select("article table tbody tr")
+    }
+    for lesson, title in zip(LESSONS, sidebar, strict=True):
+        number = int(lesson.split("/")[1][:2])
+        assert title.startswith(f"{number} · ")
+        bar = soup(f"{lesson}.html").select_one("p.course-bar").text
+        minutes = re.search(r"(\d+) min", bar)[1]
+        assert rows.get(lesson) == (title, minutes), f"index.md does not say {lesson}"
+
+
+def released_text():
+    """The text of all released sheets and lessons."""
+    return "\n".join(
+        cell.source
+        for page in (*LESSONS, *SHEETS)
+        for cell in nbformat.read(ROOT / f"{page}.ipynb", 4).cells
+    )
+
+
+def squeeze(text):
+    """The text without blanks, quotes and backslashes, which HTML and JSON change."""
+    return re.sub(r"[\s\\\"'’‘“”]+", "", text)
+
+
+def solution_lines():
+    """Squeezed lines that only the solutions have, long enough to be nobody else's."""
+    public = squeeze(released_text())
+    return {
+        key: line
+        for path in sorted((ROOT / "solutions").glob("*/*.ipynb"))
+        for cell in nbformat.read(path, 4).cells
+        for region in SOLUTION.findall(cell.source + "\n")
+        for line in region.splitlines()
+        if len(line.strip()) >= 25 and (key := squeeze(line)) not in public
+    }
+
+
+def test_no_solution_and_no_hidden_test_is_in_the_book():
+    wanted = solution_lines()
+    assert len(wanted) >= len(SHEETS), "no solutions found to look for"
+    leaks = []
+    for path in HTML.rglob("*"):
+        if path.suffix not in {".html", ".ipynb", ".js", ".txt", ".md", ".json", ".py"}:
+            continue
+        if "_static" in path.parts:
+            continue
+        text = path.read_text("utf-8", errors="replace")
+        leaks += [f"{path}: {m[0]}" for m in SECRET.finditer(text)]
+        if path.suffix == ".html":
+            text = soup(path.relative_to(HTML).as_posix()).text
+        text = squeeze(text.replace("\\n", "\n"))
+        leaks += [f"{path}: {line}" for key, line in wanted.items() if key in text]
+    assert not leaks, leaks
+
+
+# The build itself, on a small project with this book's own configuration -----------
+
+
+def build(project, builder="html", **environment):
+    """Build as `make book` does and return what was printed."""
+    run = subprocess.run(
+        [
+            *(Path(sys.executable).with_name("jupyter-book"), "build", project),
+            *("-W", "--keep-going", "--builder", builder),
+        ],
+        env={**os.environ, **environment, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    printed = run.stdout + run.stderr
+    assert run.returncode == 0 and "WARNING" not in printed, printed[-3000:]
+    return printed
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project of three pages, and folders beside them that the book must not read."""
+    root = tmp_path_factory.mktemp("book")
+    for name in ("_ext", "_static", "_templates"):
+        shutil.copytree(ROOT / name, root / name)
+    shutil.copy(ROOT / "_config.yml", root)
+    page = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell(
+                "# Title\n\n*5 minutes · gives `f`*\n\nThe idea, $x^2$.\n\n"
+                ":::{note}\nA note.\n:::\n"
+            ),
+            nbformat.v4.new_code_cell("1 + 1"),
+        ],
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3"},
+            "language_info": {"name": "python"},
+        },
+    )
+    (root / "index.md").write_text(
+        "# Book\n\nA book with one [page](chapters/01_a/a.ipynb)."
+    )
+    (root / "_toc.yml").write_text(
+        "format: jb-book\nroot: index\nparts:\n- caption: Part I\n  chapters:\n"
+        "  - file: chapters/01_a/a\n  - file: chapters/02_b/b\n"
+    )
+    for name in ("01_a/a.ipynb", "02_b/b.ipynb"):
+        path = root / "chapters" / name
+        path.parent.mkdir(parents=True)
+        nbformat.write(page, path)
+    for name in (".venv", "solutions", "submitted", "autograded", "feedback", "shared"):
+        (root / name).mkdir()
+        (root / name / "a.ipynb").write_text("this is not a notebook")
+        (root / name / "a.md").write_text("[dead](nowhere.md) {nonsense}`x`")
+    (root / "first.log").write_text(build(root))
+    return root
+
+
+def test_rebuild_with_nothing_changed_reads_and_writes_nothing(project):
+    printed = build(project)
+    assert "0 added, 0 changed, 0 removed" in printed
+    assert "no targets are out of date" in printed
+
+
+def test_new_title_reaches_every_page(project):
+    path = project / "chapters" / "01_a" / "a.ipynb"
+    before = path.read_text()
+    path.write_text(before.replace("# Title", "# Another name"))
+    build(project)
+    path.write_text(before)
+    for name in ("index", "chapters/02_b/b"):
+        text = (project / "_build" / "html" / f"{name}.html").read_text()
+        assert "1 · Another name" in text, f"stale in the sidebar of {name}"
+
+
+def test_folders_beside_the_book_are_not_read(project):
+    built = [p.as_posix() for p in (project / "_build" / "html").rglob("*")]
+    assert not [p for p in built if re.search("solutions|submitted|graded|feedback", p)]
+    # Left out by their names: the contents would leave them out as well, file by file.
+    assert "extra file(s) not in toc" not in (project / "first.log").read_text()
+
+
+def test_buttons_lead_where_the_environment_says(project):
+    build(
+        project,
+        BOOK_LAB_URL="https://hub.example.org/lab/tree/",
+        BOOK_REPO_URL="https://github.com/someone/course",
+    )
+    text = (project / "_build/html/chapters/01_a/a.html").read_text()
+    page = BeautifulSoup(text, "html.parser")
+    links = [a["href"] for a in page.select(".article-header-buttons a[href]")]
+    path = "someone/course/blob/main/chapters/01_a/a.ipynb"
+    assert "https://hub.example.org/lab/tree/chapters/01_a/a.ipynb" in links
+    assert f"https://colab.research.google.com/github/{path}" in links
+    assert any("mybinder.org/v2/gh/someone/course/main" in url for url in links)
+    assert any(
+        url.startswith("https://github.com/someone/course/edit") for url in links
+    )
+
+
+def test_one_page_edition_builds(project):
+    build(project, "singlehtml")
+    text = (project / "_build" / "singlehtml" / "index.html").read_text()
+    assert "The idea" in text and "A note." in text and "tex-svg.js" in text

@@ -1,0 +1,185 @@
+"""The instructor's round trip: nbgrader's commands, on a small course."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tests import small_course
+
+NAME = "small_exercises.ipynb"
+SOURCES = sorted((small_course.REPOSITORY / "solutions").glob("*/*_exercises.ipynb"))
+# One process for several commands saves nbgrader's imports; each starts afresh.
+SCRIPT = """\
+import shlex, sys
+from nbgrader.apps import NbGraderApp
+for command in sys.argv[1:]:
+    print("$ nbgrader", command, file=sys.stderr)
+    try:
+        NbGraderApp.launch_instance(shlex.split(command))
+    except SystemExit as left:
+        if left.code:
+            sys.exit(f"exit code {left.code}")
+    NbGraderApp.clear_instance()
+"""
+
+
+def nbgrader(root, *commands, fails=False):
+    """Run nbgrader's commands in the folder `root`; returns what they said."""
+    private = root.parent / "jupyter"
+    bare = os.pathsep.join(
+        folder
+        for folder in os.environ["PATH"].split(os.pathsep)
+        if folder != os.path.dirname(sys.executable)
+    )  # as if no environment were activated
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *commands],
+        cwd=root,
+        env={
+            **os.environ,
+            "PATH": bare,
+            "JUPYTER_CONFIG_DIR": str(private),
+            "JUPYTER_DATA_DIR": str(private),
+        },
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert bool(done.returncode) == fails, done.stderr
+    return done.stderr
+
+
+def submit(root, student, notebook):
+    """Put a student's sheet where `nbgrader collect` puts it."""
+    small_course.save(notebook, root / "submitted" / student / "01_small" / NAME)
+
+
+def scores(root):
+    """{(assignment, student): (score, points possible)} of grades.csv."""
+    with open(root / "grades.csv", newline="") as file:
+        return {
+            (row["assignment"], row["student_id"]): (
+                float(row["score"]),
+                float(row["max_score"]),
+            )
+            for row in csv.DictReader(file)
+        }
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """A course handed out, handed in by four students, graded, with feedback."""
+    root = small_course.make(tmp_path_factory.mktemp("nbgrader") / "c", released=False)
+    lesson = root / "chapters" / "01_small" / "small.ipynb"
+    before = lesson.read_bytes()
+    nbgrader(
+        root,
+        "generate_assignment 01_small",
+        "generate_assignment 01_small --force",
+        "release_assignment 01_small",
+        "fetch_assignment 01_small",
+    )
+    fetched = root / "x-to-gpt" / "01_small" / NAME
+    assert fetched.read_bytes() == (root / "chapters" / "01_small" / NAME).read_bytes()
+    small_course.save(small_course.sheet(small_course.RIGHT), fetched)
+    submit(
+        root, "bob", small_course.sheet({"double": "def double(x): return abs(2 * x)"})
+    )
+    submit(root, "cleo", nbformat.read(root / "chapters" / "01_small" / NAME, 4))
+    slow = {"double": "while True: pass", "axis": "axis = -1; import tqdm"}
+    submit(root, "dan", small_course.sheet(slow))
+    nbgrader(
+        root,
+        "submit 01_small --student=ada",
+        "collect 01_small",
+        "autograde 01_small --Execute.timeout=3",
+        "generate_feedback 01_small",
+        "release_feedback 01_small --student=ada",  # the others have no receipt
+        "export",
+    )
+    assert lesson.read_bytes() == before
+    return root
+
+
+def test_right_wrong_and_blank_get_their_points(graded):
+    assert scores(graded) == {
+        ("01_small", "ada"): (6, 6),
+        ("01_small", "bob"): (0, 6),  # the hidden test sees that abs() is wrong
+        ("01_small", "cleo"): (0, 6),
+        ("01_small", "dan"): (1, 6),  # the endless loop costs its own points alone
+    }
+
+
+def test_the_released_sheet_has_no_solutions_and_no_hidden_tests(graded):
+    text = (graded / "chapters" / "01_small" / NAME).read_text()
+    assert "YOUR CODE HERE" in text and "of three" in text
+    assert "return 2 * x" not in text and "HIDDEN" not in text and "-10" not in text
+
+
+def test_the_sheet_that_tests_write_is_the_one_nbgrader_makes(graded):
+    made = nbformat.read(graded / "chapters" / "01_small" / NAME, 4)
+    written = small_course.sheet()
+    assert [c.source for c in made.cells] == [c.source for c in written.cells]
+
+
+def test_feedback_shows_formulas_with_no_network(graded, browser):
+    page_file = graded / "feedback" / "ada" / "01_small" / "small_exercises.html"
+    page = browser.new_page()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(page_file.as_uri())
+    page.wait_for_selector("mjx-container svg")
+    assert page.locator("mjx-container").count() == 2
+    assert "Score: 6.0 / 6.0" in page.locator("h4").first.inner_text()
+    assert asked == [page_file.as_uri()]
+    page.close()
+
+
+def test_feedback_says_what_is_wrong(graded):
+    page = graded / "feedback" / "cleo" / "01_small" / "small_exercises.html"
+    assert "not written yet" in page.read_text()
+
+
+def test_a_sheet_that_cannot_be_made_leaves_the_lesson_alone(tmp_path):
+    root = small_course.make(tmp_path / "course")
+    lesson = root / "chapters" / "01_small" / "small.ipynb"
+    before = lesson.read_bytes()
+    source = root / "solutions" / "01_small" / NAME
+    source.write_text(source.read_text().replace("### END SOLUTION", "", 1))
+    said = nbgrader(root, "generate_assignment 01_small --force", fails=True)
+    assert "no end solution" in said.lower()
+    assert lesson.read_bytes() == before
+    assert sorted(os.listdir(lesson.parent)) == ["small.ipynb"]
+
+
+@pytest.mark.parametrize("source", SOURCES[:1], ids=lambda path: path.parent.name)
+def test_a_real_sheet_grades_its_own_solutions(tmp_path, source):
+    """Full points for the solutions, none for the sheet as handed out."""
+    name = source.parent.name
+    root = small_course.make(tmp_path / "course")
+    shutil.copytree(source.parent, root / "solutions" / name)
+    nbgrader(root, f"generate_assignment {name}")
+    for student, sheet in {
+        "ada": source,
+        "bob": root / "chapters" / name / source.name,
+    }.items():
+        folder = root / "submitted" / student / name
+        folder.mkdir(parents=True)
+        shutil.copy(sheet, folder)
+    nbgrader(root, f"autograde {name}", "export")
+    possible = sum(points_of(source))
+    assert possible > 0
+    got = scores(root)
+    assert got[name, "ada"] == (possible, possible)
+    assert got[name, "bob"] == (0, possible)
+
+
+def points_of(path):
+    for cell in json.loads(Path(path).read_text())["cells"]:
+        yield cell["metadata"].get("nbgrader", {}).get("points") or 0

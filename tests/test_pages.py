@@ -1,0 +1,185 @@
+"""The built book in Chromium with the network cut: it draws, fits, and is read."""
+
+import os
+import re
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HTML = Path(os.environ.get("BOOK_HTML", ROOT / "_build" / "html")).resolve()
+LOCAL = ("file:", "data:", "blob:")
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
+
+# Formulas that MathJax has not drawn, or has drawn as an error, and TeX left as text.
+FORMULAS = """() => {
+  const undrawn = [...document.querySelectorAll('.math')]
+    .filter(m => !m.querySelector('mjx-container'))
+    .map(m => m.textContent.slice(0, 60));
+  // MathJax draws a macro that it does not know as red text.
+  const wrong = [...document.querySelectorAll(
+      'mjx-container :is([data-mml-node=merror], [fill=red])')]
+    .map(m => 'error: ' + (m.dataset.mjxError || m.outerHTML.slice(0, 90)));
+  const walk = document.createTreeWalker(document.querySelector('main'), 4);
+  const raw = [];
+  for (let n; (n = walk.nextNode());)
+    if (!n.parentElement.closest('pre, code, script, style, mjx-container')
+        && /\\\\[([]|\\$[^$\\s][^$]*\\$|\\\\[a-z]{3,}/.test(n.data))
+      raw.push('raw: ' + n.data.trim().slice(0, 60));
+  return [...undrawn, ...wrong, ...raw];
+}"""
+
+# What is wider than the window and does not scroll inside something of its own.
+TOO_WIDE = """() => {
+  if (document.documentElement.scrollWidth <= innerWidth) return [];
+  const scrolls = e => e && (/auto|scroll|hidden/.test(getComputedStyle(e).overflowX)
+    || scrolls(e.parentElement));
+  return ['page: ' + document.documentElement.scrollWidth + ' px',
+    ...[...document.querySelectorAll('main *')]
+      .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e))
+      .slice(0, 5).map(e => e.outerHTML.slice(0, 90))];
+}"""
+
+# Boxes behind HTML outputs, and plots without their light card, in the dark theme.
+DARK_OUTPUTS = """() => [
+  ...[...document.querySelectorAll('.output.text_html')]
+    .filter(e => getComputedStyle(e).backgroundColor != 'rgba(0, 0, 0, 0)')
+    .map(e => 'a box behind ' + e.innerHTML.trim().slice(0, 60)),
+  ...[...document.querySelectorAll('div.cell_output img')]
+    .filter(e => getComputedStyle(e).backgroundColor != 'rgb(255, 255, 255)'
+      || getComputedStyle(e).filter != 'none')
+    .map(e => 'no light card: ' + e.alt.slice(0, 60))]"""
+
+CUT_CODE = """() => [...document.querySelectorAll('main pre')]
+  .filter(e => e.clientWidth && e.scrollWidth > e.clientWidth + 1)
+  .map(e => e.textContent.slice(0, 60))"""
+
+# axe does not read MathML, so it takes a table header that is a formula for empty.
+AXE = """async rules => (await axe.run(
+    {exclude: [['th:has(mjx-assistive-mml)']]}, rules ? {runOnly: rules} : {}
+  )).violations.flatMap(
+  v => v.nodes.slice(0, 3).map(n => `${v.id}: ${n.html.slice(0, 120)}`))"""
+# Thousands of tokens of code have a few dozen colours: keep one token of each kind.
+ONE_OF_EACH = """() => {
+  const seen = new Set();
+  for (const token of document.querySelectorAll('.highlight span')) {
+    const place = token.closest('.cell_output') ? 'out ' : 'in ';
+    if (seen.has(place + token.className)) token.replaceWith(token.textContent);
+    seen.add(place + token.className);
+  }
+  document.querySelectorAll('.highlight pre').forEach(pre => pre.normalize());
+}"""
+PAPER = {"width": 720, "height": 1000}  # A4 at 96 dots per inch, less the margins
+
+
+def pages():
+    """The pages of the built book; the front page where there is no book."""
+    names = (p.relative_to(HTML).as_posix() for p in HTML.rglob("*.html"))
+    return sorted(n for n in names if not n.startswith("_")) or ["index.html"]
+
+
+@pytest.fixture
+def tab(browser):
+    """A new tab with no network, which notes what goes wrong in `tab.problems`."""
+    if not (HTML / "index.html").is_file():
+        pytest.fail("the book is not built: run make book first", pytrace=False)
+    context = browser.new_context(viewport=DESKTOP, offline=True)
+    tab = context.new_page()
+    tab.problems = []
+    note = tab.problems.append
+    tab.on("console", lambda m: m.type in ("error", "warning") and note(m.text))
+    tab.on("pageerror", lambda error: note(f"script: {error}"))
+    tab.on("request", lambda r: r.url.startswith(LOCAL) or note(f"asks for {r.url}"))
+    tab.on("requestfailed", lambda r: note(f"missing {r.url}"))
+    yield tab
+    context.close()
+
+
+def visit(tab, page):
+    """Open the page and wait until its formulas are drawn."""
+    tab.goto((HTML / page).as_uri())
+    tab.wait_for_function(
+        "() => !window.MathJax?.startup?.promise || "
+        "MathJax.startup.promise.then(() => true)"
+    )
+
+
+def set_theme(tab, theme):
+    """Switch the theme as the button does, and let no transition run."""
+    tab.evaluate(
+        """theme => {
+          const still = document.createElement('style');
+          still.textContent = '*, ::before, ::after {transition: none !important}';
+          document.head.append(still);
+          document.documentElement.dataset.theme = theme;
+          document.documentElement.dataset.mode = theme;
+        }""",
+        theme,
+    )
+
+
+@pytest.mark.parametrize("page", pages())
+def test_page_draws_fits_and_reads(tab, page):
+    # One visit for everything: opening the page takes the most time.
+    visit(tab, page)
+    tab.add_script_tag(
+        path=Path(axe_playwright_python.__file__).with_name("axe.min.js")
+    )
+    problems = [*tab.problems, *tab.evaluate(FORMULAS)]
+    tab.evaluate(ONE_OF_EACH)
+    problems += [f"light, {found}" for found in tab.evaluate(AXE)]
+    tab.set_viewport_size(PHONE)
+    problems += [f"at 390 px, {wide}" for wide in tab.evaluate(TOO_WIDE)]
+    tab.set_viewport_size(DESKTOP)
+    set_theme(tab, "dark")
+    problems += [f"dark, {found}" for found in tab.evaluate(AXE, ["color-contrast"])]
+    problems += [f"dark, {found}" for found in tab.evaluate(DARK_OUTPUTS)]
+    tab.set_viewport_size(PAPER)
+    tab.emulate_media(media="print")
+    problems += [f"cut on paper: {code}" for code in tab.evaluate(CUT_CODE)]
+    assert not problems, "\n".join(problems)
+
+
+def test_search_works_from_a_folder(tab):
+    visit(tab, "search.html")
+    tab.locator("input[name=q]:visible").first.fill("attention")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url(re.compile(r"\?q=attention"))
+    tab.wait_for_selector("#search-results li a")
+    tab.wait_for_timeout(300)  # an excerpt that may not be fetched fails later
+    found = tab.locator("#search-results li a")
+    assert found.count() >= 1
+    assert not tab.problems, tab.problems
+    found.first.click()
+    tab.wait_for_url(lambda url: "/search.html" not in url)
+
+
+def test_keyboard_reaches_the_text_at_once(tab):
+    visit(tab, "index.html")
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.hash") == "#main-content"
+    tab.keyboard.press("Enter")
+    assert tab.url.endswith("#main-content")
+
+
+def test_theme_button_changes_the_theme_for_good(tab):
+    visit(tab, "index.html")
+    tab.locator("button.theme-switch-button:visible").first.click()
+    mode = tab.evaluate("document.documentElement.dataset.mode")
+    tab.reload()
+    assert tab.evaluate("document.documentElement.dataset.mode") == mode != "auto"
+
+
+def test_page_reads_without_scripts(browser):
+    if not (HTML / "index.html").is_file():
+        pytest.fail("the book is not built: run make book first", pytrace=False)
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    tab = context.new_page()
+    tab.goto((HTML / "index.html").as_uri())
+    assert tab.locator("article h1").is_visible()
+    assert tab.locator("svg[role=img]").first.is_visible()
+    assert tab.locator("nav li.toctree-l1 > a").first.is_visible()
+    assert not tab.locator("button.theme-switch-button").first.is_visible()
+    context.close()

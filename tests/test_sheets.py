@@ -1,0 +1,74 @@
+"""Blank sheets get nothing, solutions everything, each answer what it deserves."""
+
+from functools import cache
+
+import pytest
+
+from tests import grader
+from tests.answers import load
+from tools.tree import chapters, read
+
+SHEETS = [c for c in chapters() if c.solutions.exists()]
+
+
+def _answers():
+    for chapter in SHEETS:
+        if chapter.answers.exists():
+            for grade_id, answers in load(chapter.answers).items():
+                for answer in answers:
+                    kind = "right" if answer.says is None else "wrong"
+                    label = f"{chapter.name}-{grade_id}-{kind}-{answer.name}"
+                    yield pytest.param(chapter, grade_id, answer, id=label)
+
+
+@cache
+def _cells(chapter, blank=False):
+    cells = grader.code_cells(read(chapter.solutions))
+    if not blank:
+        return cells
+    return [
+        grader.Cell(
+            c.grade_id, grader.blanked(c.source), c.points, c.is_test, c.is_solution
+        )
+        for c in cells
+    ]
+
+
+@pytest.mark.parametrize("chapter", SHEETS, ids=lambda c: c.name)
+def test_the_solutions_get_every_point(chapter):
+    outcome = grader.run(_cells(chapter))
+    assert not outcome.broken
+    assert {k: v for k, v in outcome.feedback.items() if v} == {}
+    assert outcome.feedback, "no test cell"
+
+
+@pytest.mark.parametrize("chapter", SHEETS, ids=lambda c: c.name)
+def test_a_blank_sheet_gets_nothing_and_is_told_that_it_is_not_written(chapter):
+    outcome = grader.run(_cells(chapter, blank=True))
+    for grade_id, feedback in outcome.feedback.items():
+        assert "not written yet" in feedback, f"{grade_id}: {feedback!r}"
+        assert "✗" in feedback, f"{grade_id} raises past dot2gpt.checks: {feedback!r}"
+
+
+@pytest.mark.parametrize("chapter", SHEETS, ids=lambda c: c.name)
+def test_every_exercise_has_its_wrong_and_right_answers(chapter):
+    answers = load(chapter.answers)
+    solutions = {c.grade_id for c in _cells(chapter) if c.is_solution}
+    assert set(answers) == solutions
+    for grade_id, given in answers.items():
+        right = [a.code for a in given if a.says is None]
+        wrong = [a.code for a in given if a.says is not None]
+        assert len(set(wrong)) >= 4, f"{grade_id}: at least four wrong answers"
+        assert len(set(right)) >= 2, f"{grade_id}: at least two right answers"
+        assert len({a.name for a in given}) == len(given), f"{grade_id}: names repeat"
+
+
+@pytest.mark.parametrize("chapter, grade_id, answer", list(_answers()))
+def test_an_answer_gets_what_it_deserves(chapter, grade_id, answer):
+    passed, feedback = grader.grade(_cells(chapter), grade_id, answer.code)
+    if answer.says is None:
+        assert passed, f"a right answer lost its points:\n{feedback}"
+    else:
+        assert not passed, "a wrong answer got its points"
+        for words in answer.says:
+            assert words in feedback, f"{words!r} is not in:\n{feedback}"

@@ -1,0 +1,55 @@
+"""What is derived equals what it is derived from."""
+
+import shutil
+
+import pytest
+
+from tools import sync
+from tools.execute import is_stale
+from tools.tree import ROOT, Chapter, chapters, written_notebooks
+
+
+def test_every_chapter_has_its_four_parts():
+    for chapter in chapters():
+        for path in (chapter.lesson, chapter.solutions, chapter.sheet, chapter.answers):
+            assert path.exists(), f"{path.relative_to(ROOT)} is missing"
+
+
+def test_modules_and_sheets_are_in_sync():
+    stale = [path.relative_to(ROOT).as_posix() for path in sync.stale()]
+    assert stale == [], "run `make sync`"
+
+
+@pytest.mark.parametrize("path", written_notebooks(), ids=lambda p: p.stem)
+def test_outputs_are_of_the_code_as_it_stands(path):
+    assert not is_stale(path), "run `make execute`"
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A tree with one chapter, to break."""
+    chapter = Chapter(chapters()[0].name)
+    for path in (chapter.lesson, chapter.solutions, chapter.sheet, chapter.module):
+        target = tmp_path / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    return Chapter(chapter.name, tmp_path)
+
+
+@pytest.mark.parametrize("part", ["module", "sheet"])
+def test_an_edited_copy_is_found(copy, part):
+    assert sync.stale(copy.root) == {}
+    path = getattr(copy, part)
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert list(sync.stale(copy.root)) == [path]
+
+
+def test_a_solution_without_its_end_is_refused_and_the_lesson_stays(copy):
+    before = copy.lesson.read_bytes()
+    text = copy.solutions.read_text(encoding="utf-8").replace(
+        "### END SOLUTION", "#", 1
+    )
+    copy.solutions.write_text(text, encoding="utf-8")
+    with pytest.raises(RuntimeError, match="nbgrader refuses it"):
+        sync.stale(copy.root)
+    assert copy.lesson.read_bytes() == before

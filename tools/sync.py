@@ -1,0 +1,114 @@
+"""Make what is derived: lesson cells → dot2gpt/, solutions → exercise sheets, and
+README's picture, which the front page draws too.
+
+python -m tools.sync            write what is stale
+python -m tools.sync --check    write nothing, exit 1 if something is stale
+"""
+
+import argparse
+import contextlib
+import io
+import logging
+import sys
+import tempfile
+from pathlib import Path
+
+from tools.tree import ROOT, chapters, exported_source
+
+
+def derived_modules(root=ROOT):
+    """{path of a module: the text that its lesson makes of it}."""
+    texts = {
+        c.module: exported_source(c.lesson) for c in chapters(root) if c.lesson.exists()
+    }
+    return {path: text for path, text in texts.items() if text}
+
+
+def derived_sheets(root=ROOT):
+    """{path of a sheet: the text that nbgrader makes of its solutions}.
+
+    nbgrader writes into a folder of its own: in place it would delete the lessons.
+    Raises RuntimeError with nbgrader's words if it refuses a notebook.
+    """
+    from nbgrader.apps import NbGraderAPI
+    from traitlets.config import Config
+
+    wanted = [c for c in chapters(root) if c.solutions.exists()]
+    texts = {}
+    with tempfile.TemporaryDirectory() as folder:
+        config = Config()
+        config.CourseDirectory.root = str(root)
+        config.CourseDirectory.source_directory = "solutions"
+        config.CourseDirectory.release_directory = folder
+        config.CourseDirectory.notebook_id = "*_exercises"
+        config.CourseDirectory.db_url = f"sqlite:///{folder}/unused.db"
+        config.GenerateAssignment.no_database = True
+        config.SaveCells.enabled = False
+        for chapter in wanted:
+            log = io.StringIO()
+            with _log_to(log), contextlib.redirect_stderr(log):
+                api = NbGraderAPI(config=config)
+                result = api.generate_assignment(chapter.name, force=True, create=True)
+            made = Path(folder) / chapter.name / chapter.sheet.name
+            if not result["success"] or not made.exists():
+                said = result.get("error") or result.get("log") or log.getvalue()
+                raise RuntimeError(f"{chapter.solutions}: nbgrader refuses it:\n{said}")
+            texts[chapter.sheet] = made.read_text(encoding="utf-8")
+    return texts
+
+
+@contextlib.contextmanager
+def _log_to(stream):
+    """Send nbgrader's chatter to `stream`."""
+    handler, root = logging.StreamHandler(stream), logging.getLogger()
+    before = root.handlers[:], root.level
+    root.handlers[:] = [handler]
+    try:
+        yield
+    finally:
+        root.handlers[:], root.level = before
+
+
+def _picture():
+    sys.path.insert(0, str(ROOT / "_ext"))
+    try:
+        from course_line import picture
+    finally:
+        sys.path.pop(0)
+    return picture()
+
+
+def stale(root=ROOT):
+    """{path: its text as it should be} of every derived file that is stale."""
+    texts = {**derived_modules(root), **derived_sheets(root)}
+    if root == ROOT:
+        texts[ROOT / "_static" / "line.svg"] = _picture()
+    return {
+        path: text
+        for path, text in texts.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.sync", description=__doc__.split("\n    python")[0]
+    )
+    parser.add_argument("--check", action="store_true", help="only say what is stale")
+    check = parser.parse_args().check
+    try:
+        found = stale()
+    except RuntimeError as error:
+        sys.exit(str(error))
+    for path, text in found.items():
+        print(f"{'stale' if check else 'wrote'}: {path.relative_to(ROOT)}")
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    if not found:
+        print("all in sync")
+    sys.exit(1 if check and found else 0)
+
+
+if __name__ == "__main__":
+    main()
