@@ -57,7 +57,7 @@ check: $(VENV)/.ready-tests
 test: $(VENV)/.ready-tests book
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval chapters solutions
+	TQDM_DISABLE=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval chapters solutions
 
 clean:
 	rm -rf _build .pytest_cache

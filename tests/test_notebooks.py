@@ -90,6 +90,9 @@ def test_a_lesson_follows_the_page_pattern(path):
     assert "pictures.quiz(" in source, "a question for the reader"
     moving = r"pictures\.(?!quiz|style)\w+\("
     assert re.search(moving, source), "a picture to move"
+    for cell in code(path):
+        if "pictures.quiz(" in cell.source:
+            assert "hide-input" in tags(cell), "the code of a question gives it away"
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=name)
@@ -154,6 +157,7 @@ def test_each_answer_cell_is_followed_by_its_test_cell(path):
         assert cell.source.count("### END SOLUTION") == 1
     for cell in graded(path, "grade").values():
         assert cell.metadata.nbgrader.locked and cell.metadata.nbgrader.points > 0
+        assert "hide-input" in tags(cell), "in the book a test's code is folded away"
 
 
 @pytest.mark.parametrize("path", SHEETS, ids=name)

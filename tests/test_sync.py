@@ -28,7 +28,7 @@ def test_outputs_are_of_the_code_as_it_stands(path):
 @pytest.fixture
 def copy(tmp_path):
     """A tree with one chapter, to break."""
-    chapter = Chapter(chapters()[0].name)
+    chapter = next(c for c in chapters() if c.module.exists())
     for path in (chapter.lesson, chapter.solutions, chapter.sheet, chapter.module):
         target = tmp_path / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -124,6 +124,7 @@ def main():
     os.environ.update(
         OMP_NUM_THREADS="1",
         PYTHONHASHSEED="0",
+        TQDM_DISABLE="1",
         MPLBACKEND="module://matplotlib_inline.backend_inline",
     )
     failed = []
