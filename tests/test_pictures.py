@@ -151,7 +151,7 @@ def test_matrix_scales_to_its_largest_number_and_has_no_negative_zero():
         ("", "0.000"),
         ("", "0.000"),
     ]
-    whole = pictures.matrix([[0, 3]], ["a"], "xy", caption="c", digits=0)
+    whole = pictures.matrix([[0, 3]], ["a"], "xy", caption="c")
     assert cell_texts(whole) == ["0", "3"]
 
 

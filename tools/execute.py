@@ -71,7 +71,10 @@ def execute(path):
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
     runner = ExecutePreprocessor(
-        timeout=TIMEOUT, record_timing=False, extra_arguments=["--log-level=ERROR"]
+        timeout=TIMEOUT,
+        record_timing=False,
+        coalesce_streams=True,  # else the kernel's timing decides where output is cut
+        extra_arguments=["--log-level=ERROR"],
     )
     runner.preprocess(notebook, {"metadata": {"path": str(path.parent)}})
     for cell in notebook.cells:
