@@ -296,7 +296,7 @@ def test_matrix_switches_its_values_and_legend(visit):
     assert fig.get_by_role("status").inner_text() == "“cat”, “cat”: 6.01 (dot product)"
     fig.get_by_text("cosine").click()
     assert shown(fig).diagonal().tolist() == [1.0] * 5
-    assert fig.locator(".pv-legend").inner_text().split()[1:] == ["−1.00", "1"]
+    assert fig.locator(".pv-legend").inner_text().split()[1:] == ["−1.00", "1.00"]
     assert fig.get_by_role("status").inner_text() == "“cat”, “cat”: 1.00 (cosine)"
 
 
