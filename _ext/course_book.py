@@ -25,6 +25,25 @@ SHEET = "_exercises"
 LAB_URL = "http://localhost:8888/lab/tree"
 
 
+def outdated_looks(app, env, added, changed, removed):
+    """Name the pages to build again when styles, scripts or templates changed.
+
+    Sphinx looks at pages alone, and copies no style sheet when none of them changed.
+    """
+    built = Path(app.outdir, "index.html")
+    if not built.exists():
+        return []
+
+    def newer(folder):
+        then = built.stat().st_mtime
+        files = Path(app.srcdir, folder).glob("*")
+        return any(file.stat().st_mtime > then for file in files)
+
+    if newer("_templates"):
+        return sorted(env.found_docs)
+    return ["index"] if newer("_static") and "index" in env.found_docs else []
+
+
 def copy_mathjax(app):
     """Put the one file of MathJax where `mathjax_path` says it is."""
     if app.builder.format != "html":
@@ -166,6 +185,7 @@ def setup(app):
     # Jupyter Book sets it for an extension that _config.yml leaves out.
     app.add_config_value("comments_config", {}, "html")
     app.add_directive("course-line", CourseLine)
+    app.connect("env-get-outdated", outdated_looks)
     app.connect("config-inited", public_buttons, priority=900)
     app.connect("builder-inited", copy_mathjax)
     # After Sphinx has collected titles and contents, which these change.

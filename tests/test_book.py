@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import nbformat
@@ -363,3 +364,24 @@ def test_one_page_edition_builds(project):
     build(project, "singlehtml")
     text = (project / "_build" / "singlehtml" / "index.html").read_text()
     assert "The idea" in text and "A note." in text and "tex-svg.js" in text
+
+
+def test_a_changed_style_or_template_is_built_again(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "_ext"))
+    from course_book import outdated_looks
+
+    app = SimpleNamespace(srcdir=tmp_path, outdir=tmp_path / "html")
+    env = SimpleNamespace(found_docs={"index", "page"})
+
+    def again():
+        return outdated_looks(app, env, set(), set(), set())
+
+    for folder in ("html", "_static", "_templates"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "index.html").touch()
+        os.utime(tmp_path / folder / "index.html", (0, 100))
+    assert again() == []
+    os.utime(tmp_path / "_static" / "index.html", (0, 200))
+    assert again() == ["index"]
+    os.utime(tmp_path / "_templates" / "index.html", (0, 200))
+    assert again() == ["index", "page"]
