@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from course_line import CourseLine
+from course_map import CourseMap
 from docutils import nodes
 from sphinx.util.fileutil import copy_asset_file
 
@@ -179,12 +180,14 @@ def _bar(doctree):
 
 def setup(app):
     """Register the extension."""
+    here = Path(__file__).parent.glob("*.py")
     app.add_config_value(
         "book_lab_url", os.environ.get("BOOK_LAB_URL", LAB_URL), "html"
     )
     # Jupyter Book sets it for an extension that _config.yml leaves out.
     app.add_config_value("comments_config", {}, "html")
     app.add_directive("course-line", CourseLine)
+    app.add_directive("course-map", CourseMap)
     app.connect("env-get-outdated", outdated_looks)
     app.connect("config-inited", public_buttons, priority=900)
     app.connect("builder-inited", copy_mathjax)
@@ -196,6 +199,6 @@ def setup(app):
     return {
         "parallel_read_safe": True,
         "parallel_write_safe": True,
-        # Pages are read again when this file changes.
-        "env_version": zlib.crc32(Path(__file__).read_bytes()),
+        # Pages are read again when a file of this folder changes.
+        "env_version": zlib.crc32(b"".join(map(Path.read_bytes, sorted(here)))),
     }
