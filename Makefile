@@ -7,7 +7,7 @@ PORT ?= 8888
 export OMP_NUM_THREADS ?= 1
 export PYTHONHASHSEED ?= 0
 .DEFAULT_GOAL := help
-.PHONY: help book test check lab sync execute grade clean
+.PHONY: help book test check lab sync execute grade benchmark clean
 
 help:  ## this list
 	@echo "make book      build the book and say where it is"
@@ -16,7 +16,8 @@ help:  ## this list
 	@echo "make lab       JupyterLab on the course (PORT=8888)"
 	@echo "make sync      lesson cells -> dot2gpt/, solutions -> exercise sheets"
 	@echo "make execute   run the notebooks that changed (NAMES=06_multi_head for one chapter)"
-	@echo "make grade     autograde what lies in submitted/ (NAMES=06_multi_head)"
+	@echo "make grade     autograde what lies in submitted/, in a sandbox (NAMES=06_multi_head)"
+	@echo "make benchmark how fast the library is beside its peers, as a table (minutes)"
 	@echo "make clean     remove what is built; work in submitted/ stays"
 
 # A stamp a set of pins: set up again only when the pins change.
@@ -44,11 +45,14 @@ execute: sync
 	@$(BIN)/python -m tools.sync  # a sheet carries its solutions' metadata
 
 grade: $(VENV)/.ready
-	@$(BIN)/python -m tools.grade $(NAMES)
+	@$(BIN)/python -m grading run $(NAMES)
 
 QUICK := tests --ignore=tests/test_pages.py --ignore=tests/test_book.py --ignore=tests/test_lab.py \
 	--ignore=tests/test_nbgrader.py --ignore=tests/test_sheets.py \
-	--ignore=tests/test_sheets_cli.py --ignore=tests/test_pictures_browser.py
+	--ignore=tests/test_sheets_cli.py --ignore=tests/test_pictures_browser.py \
+	--ignore=tests/test_gpt_commands.py --ignore=tests/test_benchmarks.py \
+	--ignore=tests/test_sandbox.py --ignore=tests/test_grading_run.py --ignore=tests/test_grading_class.py \
+	--ignore=tests/test_hostile.py --ignore=tests/test_judge.py --ignore=tests/test_grade.py
 
 check: $(VENV)/.ready-tests
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
@@ -57,7 +61,10 @@ check: $(VENV)/.ready-tests
 test: $(VENV)/.ready-tests book
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests
-	TQDM_DISABLE=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval chapters solutions
+	TQDM_DISABLE=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval chapters solutions appendix
+
+benchmark: $(VENV)/.ready-tests
+	@$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf _build .pytest_cache

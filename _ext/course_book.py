@@ -23,6 +23,7 @@ from sphinx.util.fileutil import copy_asset_file
 
 CHAPTER = re.compile(r"chapters/(?P<folder>(?P<number>\d\d)_\w+)/(?P<name>\w+)$")
 SHEET = "_exercises"
+APPENDIX = "appendix/"
 LAB_URL = "http://localhost:8888/lab/tree"
 
 
@@ -80,7 +81,9 @@ def lab_button(app, pagename, templatename, context, doctree):
     A sheet opens as the learner's copy, which is where `dot2gpt start` puts it.
     """
     chapter = CHAPTER.match(pagename)
-    if not chapter or not context.get("page_source_suffix") == ".ipynb":
+    if not (chapter or pagename.startswith(APPENDIX)):
+        return
+    if not context.get("page_source_suffix") == ".ipynb":
         return
     path, tooltip = f"{pagename}.ipynb", "Open this notebook in your JupyterLab"
     if pagename.endswith(SHEET):
@@ -130,6 +133,8 @@ def mark_chapter(app, doctree):
     """Number the chapter, make its first line the bar, tell how to start a sheet."""
     docname = app.env.docname
     chapter = CHAPTER.match(docname)
+    if docname.startswith(APPENDIX) and (bar := _bar(doctree)) is not None:
+        bar["classes"].append("course-bar")
     if not chapter:
         return
     is_sheet = docname.endswith(SHEET)

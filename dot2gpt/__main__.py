@@ -8,14 +8,16 @@ import argparse
 import json
 import sys
 
-from dot2gpt import running, sheets
+from dot2gpt import gpt_commands, running, sheets
 
 HELP = """\
-Work the exercise sheets of "From X·Xᵀ to GPT".
+Work the exercise sheets of "From X·Xᵀ to GPT", and train a GPT of your own.
 
   python -m dot2gpt list                  the chapters, and which you have started
   python -m dot2gpt start 06_multi_head   copy a sheet to submitted/me/, to work in
   python -m dot2gpt check 06_multi_head   run your sheet, see points and what is wrong
+  python -m dot2gpt train                 train a GPT on a text
+  python -m dot2gpt generate --prompt The let it continue one
 """
 CHECK = """\
 Run sheets from the first cell to the last in a clean kernel, and show the points.
@@ -51,6 +53,8 @@ def main(argv=None):
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for add in (add_list, add_start, add_check):
         add(commands)
+    gpt_commands.add_train(commands)
+    gpt_commands.add_generate(commands)
     arguments = parser.parse_args(argv)
     try:
         return arguments.run(arguments)

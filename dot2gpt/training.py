@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 
@@ -133,14 +135,17 @@ def save_checkpoint(path, model, optimizer=None, generator=None, **more):
     os.replace(partial, path)
 
 
-def load_checkpoint(path, model=None, optimizer=None, generator=None):
+def load_checkpoint(path, model=None, optimizer=None, generator=None, check=None):
     """Put what a checkpoint holds into the objects given; returns `more` as saved.
 
     With an optimizer training goes on: the global random state is put back, too.
-    Raises ValueError if the file lacks the state of an object given. Runs no code
-    of the file (`weights_only`).
+    check: called with `more` before anything is changed; it may raise. Raises
+    ValueError if the file lacks the state of an object given. Runs no code of the
+    file (`weights_only`).
     """
     state = torch.load(path, map_location="cpu", weights_only=True)
+    if check is not None:
+        check(state["more"])
     for name, wanted in ("optimizer", optimizer), ("generator", generator):
         if wanted is not None and name not in state:
             raise ValueError(f"{path} holds no state of the {name}")
@@ -155,6 +160,58 @@ def load_checkpoint(path, model=None, optimizer=None, generator=None):
         if cuda and len(cuda) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(cuda)
     return state["more"]
+
+
+@contextmanager
+def distributed():
+    """Join the processes that torchrun has started, for the time of a `with`.
+
+    Yields rank and number of processes, (0, 1) without torchrun. With CUDA each process
+    takes a GPU of its own and they talk by NCCL, else by gloo.
+    """
+    if not dist.is_torchelastic_launched():
+        yield 0, 1
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield rank_and_size()
+    finally:
+        dist.destroy_process_group()
+
+
+def rank_and_size():
+    """The number of this process and how many there are: (0, 1) if it is alone."""
+    if dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def share(batches):
+    """Of each batch the sequences of this process: number rank, rank + size, ...
+
+    Every process draws the same whole batches. Raises ValueError if the number of
+    sequences is not divisible by that of processes: parts must weigh the same.
+    """
+    rank, size = rank_and_size()
+    for inputs, targets in batches:
+        if len(inputs) % size:
+            raise ValueError(
+                f"a batch of {len(inputs)} sequences is not divisible by the number of "
+                f"processes, {size}"
+            )
+        yield inputs[rank::size], targets[rank::size]
+
+
+def mean_over_processes(value):
+    """The mean of a number over all processes, the same float on each of them."""
+    if not dist.is_initialized():
+        return float(value)
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    total = torch.tensor(float(value), dtype=torch.float64, device=device)
+    dist.all_reduce(total)
+    return total.item() / dist.get_world_size()
 
 
 def pick_device():
@@ -230,7 +287,9 @@ class TrainConfig:
 def training_step(model, batches, optimizer, config, step):
     """One update of the weights. Returns loss, norm of the gradient, tokens read.
 
-    Raises FloatingPointError, weights untouched, if loss or norm is not finite.
+    Of several processes, each gives its share in `batches` and reads these tokens; loss
+    and norm are those of all. Raises FloatingPointError, weights untouched, if loss or
+    norm is not finite.
     """
     device = next(model.parameters()).device
     optimizer.zero_grad()
@@ -243,6 +302,7 @@ def training_step(model, batches, optimizer, config, step):
         loss.backward()
         total += loss.item()
         n_tokens += targets.numel()
+    total = mean_over_processes(total)
     norm = clip_gradients(model.parameters(), config.max_norm).item()
     for name, value in ("loss", total), ("norm of the gradient", norm):
         if not math.isfinite(value):
@@ -284,17 +344,27 @@ def evaluate(model, batches, n_batches):
     return total / n_batches
 
 
-def resume_training(path, model, optimizer, generator, config):
-    """Put a checkpoint back to go on with it; returns its history.
+def begin_training(model, config, path=None, generator=None, resume=False):
+    """An optimiser and a history {"loss", "norm", "evaluations"}: new, or from path.
 
-    Raises ValueError, before anything is changed, if a number of the configuration
-    that the losses depend on is another one now.
+    Raises, before anything is changed, FileExistsError if path is there and resume is
+    False, and ValueError if a number of the configuration that the losses depend on
+    is another one now.
     """
-    then = load_checkpoint(path)["config"]
-    for name, now in asdict(config).items():
-        if name not in ("evaluate_every", "save_every") and then[name] != now:
-            raise ValueError(f"{path} was trained with {name}={then[name]}, not {now}")
-    return load_checkpoint(path, model, optimizer, generator)["history"]
+    optimizer = new_optimizer(model, config)
+    if path is None or not Path(path).exists():
+        return optimizer, {"loss": [], "norm": [], "evaluations": []}
+    if not resume:
+        raise FileExistsError(f"{path} is there already: resume=True goes on from it")
+
+    def check(saved):
+        for name, now in asdict(config).items():
+            then = saved["config"][name]
+            if name not in ("evaluate_every", "save_every") and then != now:
+                raise ValueError(f"{path} was trained with {name}={then}, not {now}")
+
+    saved = load_checkpoint(path, model, optimizer, generator, check)
+    return optimizer, saved["history"]
 
 
 def train(
@@ -303,35 +373,37 @@ def train(
     """Train a model. Returns the lists "loss", "norm" and "evaluations" ([step, loss]).
 
     model: inputs (batch, time) -> logits (batch, time, vocab_size). batches: endless
-    iterator of inputs and targets. validate: model -> number. path: the checkpoint.
-    generator: what `batches` draws from; kept in it. resume: go on from path if it is
-    there. Ctrl-C saves after the step and raises KeyboardInterrupt. Raises
-    FileExistsError if path is there and resume is False, FloatingPointError for NaN.
+    iterator of inputs and targets, shared by processes. validate: model -> number.
+    path: the checkpoint. generator: what `batches` draws from; kept in it. resume: go
+    on from path if it is there. Ctrl-C saves after the step and raises
+    KeyboardInterrupt. Raises FloatingPointError for NaN, and as begin_training.
     """
-    if path is not None and Path(path).exists() and not resume:
-        raise FileExistsError(f"{path} is there already: resume=True goes on from it")
-    optimizer = new_optimizer(model, config)
-    history = {"loss": [], "norm": [], "evaluations": []}
-    if path is not None and Path(path).exists():
-        history = resume_training(path, model, optimizer, generator, config)
-    model.train()
+    optimizer, history = begin_training(model, config, path, generator, resume)
+    (rank, size), batches = rank_and_size(), share(batches)
+    engine = model.train() if size == 1 else DistributedDataParallel(model.train())
     n_tokens, first = 0, len(history["loss"])
-    bar = tqdm(initial=first, total=config.n_steps, desc="train", unit="step")
+    quiet = {"disable": True} if rank > 0 else {}
+    bar = tqdm(initial=first, total=config.n_steps, desc="train", unit="step", **quiet)
     with hold_interrupts() as pressed, bar:
         for step in range(first, config.n_steps):
-            loss, norm, more = training_step(model, batches, optimizer, config, step)
+            if rank > 0:
+                torch.manual_seed(step * size + rank)
+            loss, norm, more = training_step(engine, batches, optimizer, config, step)
             history["loss"].append(loss)
             history["norm"].append(norm)
             due, last = step + 1, step + 1 == config.n_steps
             if validate is not None and (last or due % config.evaluate_every == 0):
                 history["evaluations"].append([due, validate(model)])
-            if path is not None and (pressed or last or due % config.save_every == 0):
+            stop = mean_over_processes(len(pressed)) > 0
+            if path is not None and (stop or last or due % config.save_every == 0):
                 state = {"history": history, "config": asdict(config)}
-                save_checkpoint(path, model, optimizer, generator, **state)
-            n_tokens += more
+                if rank == 0:
+                    save_checkpoint(path, model, optimizer, generator, **state)
+                mean_over_processes(0)  # all wait until the file is there
+            n_tokens += more * size
             bar.update()
             rate = n_tokens / max(bar.format_dict["elapsed"], 1e-9)
             bar.set_postfix(loss=f"{loss:.3f}", tok_s=f"{rate:,.0f}", refresh=False)
-            if pressed:
+            if stop:
                 raise KeyboardInterrupt(f"stopped after step {step}")
     return history

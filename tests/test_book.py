@@ -21,10 +21,11 @@ HTML = Path(os.environ.get("BOOK_HTML", ROOT / "_build" / "html")).resolve()
 PARTS = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))["parts"]
 CONTENTS = [c["file"] for part in PARTS for c in part["chapters"]]
 LESSONS = [name for name in CONTENTS if re.match(r"chapters/\d\d_", name)]
-SHEETS = [
+BELOW = [
     s["file"] for part in PARTS for c in part["chapters"] for s in c.get("sections", [])
 ]
-PAGES = ["index", *CONTENTS, *SHEETS]
+SHEETS = [name for name in BELOW if name.endswith("_exercises")]
+PAGES = ["index", *CONTENTS, *BELOW]
 SECRET = re.compile(r"### *(BEGIN|END) (SOLUTION|HIDDEN TESTS)")
 SOLUTION = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", re.DOTALL)
 
@@ -289,6 +290,8 @@ def project(tmp_path_factory):
     for name in ("_ext", "_static", "_templates"):
         shutil.copytree(ROOT / name, root / name)
     shutil.copy(ROOT / "_config.yml", root)
+    (root / "appendix").mkdir()
+    shutil.copy(ROOT / "appendix" / "references.bib", root / "appendix")
     page = nbformat.v4.new_notebook(
         cells=[
             nbformat.v4.new_markdown_cell(

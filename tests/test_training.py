@@ -1,12 +1,14 @@
 """Training against PyTorch's own parts, and what must survive a stop at any moment."""
 
 import copy
+import json
 import math
 import os
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -30,16 +32,17 @@ from dot2gpt.training import (
     training_step,
 )
 
+ROOT = Path(__file__).resolve().parents[1]
 CONFIG = TrainConfig(n_steps=12, learning_rate=0.02, warm_up=3, accumulate=2)
 
 
-def new_run(seed=0):
-    """A small model with dropout, its batches, and their generator."""
+def new_run(seed=0, batch=3, dropout=0.2):
+    """A small model, its batches, and their generator."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    model = nn.Sequential(nn.Embedding(13, 7), nn.Dropout(0.2), nn.Linear(7, 13))
+    model = nn.Sequential(nn.Embedding(13, 7), nn.Dropout(dropout), nn.Linear(7, 13))
     ids = torch.randint(0, 13, (200,), generator=torch.Generator().manual_seed(9))
-    return model, batches(ids, 3, 5, generator), generator
+    return model, batches(ids, batch, 5, generator), generator
 
 
 def press_ctrl_c(data, after):
@@ -317,8 +320,7 @@ def test_a_kill_before_the_rename_leaves_the_old_checkpoint(tmp_path):
         "os.replace = lambda *_: os._exit(9)\n"
         "save_checkpoint(sys.argv[1], nn.Linear(3, 2), step=2)\n"
     )
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    done = subprocess.run([sys.executable, "-c", code, path], cwd=root, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, timeout=60)
     assert done.returncode == 9
     assert path.with_name("a.pt.partial").exists()
     assert load_checkpoint(path, nn.Linear(3, 2)) == {"step": 1}
@@ -402,3 +404,140 @@ def test_the_device_is_the_fastest_there_is():
             assert pick_device().type == "mps"
         with mock.patch("torch.backends.mps.is_available", return_value=False):
             assert pick_device().type == "cpu"
+
+
+# ---- two processes ------------------------------------------------------------------
+
+TOGETHER = """
+import contextlib, io, json, math, pathlib, sys
+from unittest import mock
+import torch
+from dot2gpt.training import TrainConfig, distributed, train
+from tests.test_training import CONFIG, new_run, press_ctrl_c
+
+folder, said = pathlib.Path(sys.argv[1]), {}
+with distributed() as (rank, size):
+    model, data, _ = new_run(batch=6, dropout=0.0)
+    said["rows"] = set()
+    model.register_forward_pre_hook(lambda m, args: said["rows"].add(len(args[0])))
+    with contextlib.redirect_stderr(io.StringIO()) as bar:
+        validate = lambda m: m[2].bias.sum().item()
+        said["plain"] = train(model, data, CONFIG, validate=validate)
+    said["bar"], said["rows"] = bar.getvalue(), list(said["rows"])
+
+    model, data, _ = new_run(batch=6)
+    said["whole"] = train(model, data, CONFIG)
+    said["noise"] = torch.rand(5).tolist()
+
+    model, data, generator = new_run(batch=6)
+    if rank == 1:  # Ctrl-C reaches this one alone
+        data = press_ctrl_c(data, 11)
+    how = {"path": folder / "run.pt", "resume": True}
+    with mock.patch("torch.save", wraps=torch.save) as save:
+        try:
+            train(model, data, CONFIG, generator=generator, **how)
+        except KeyboardInterrupt as stop:
+            said["stop"], said["saved"] = str(stop), save.call_count
+    model, data, generator = new_run(seed=50 + rank, batch=6)
+    said["resumed"] = train(model, data, CONFIG, generator=generator, **how)
+
+    model, data, _ = new_run(batch=6)
+    if rank == 1:
+        model[2].register_forward_hook(lambda module, inputs, out: out * math.nan)
+    for name, run in ("nan", (model, data)), ("odd", new_run(batch=3)[:2]):
+        try:
+            train(*run, CONFIG)
+        except (FloatingPointError, ValueError) as error:
+            said[name] = f"{type(error).__name__}: {error}"
+    (folder / f"{rank}_of_{size}.json").write_text(json.dumps(said))
+"""
+
+KILLED = """
+import os, pathlib, signal, sys
+from dot2gpt.training import TrainConfig, distributed, train
+from tests.test_training import new_run
+
+folder = pathlib.Path(sys.argv[1])
+with distributed() as (rank, size):
+    (folder / f"{rank}.pid").write_text(str(os.getpid()))
+
+    def until_killed(data):
+        for count, pair in enumerate(data):
+            if rank == 1 and count == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield pair
+
+    model, data, generator = new_run(batch=6)
+    config = TrainConfig(n_steps=10**9, save_every=1)
+    train(model, until_killed(data), config, path=folder / "run.pt")
+"""
+
+
+def torchrun(script, folder):
+    """Run a script on two processes. Returns the exit code and what stderr got."""
+    path = folder / "script.py"
+    path.write_text(script)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    begun = subprocess.Popen(
+        [sys.executable, *launcher, path, folder],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        _, err = begun.communicate(timeout=180)
+        return begun.returncode, err
+    finally:
+        begun.terminate()  # torchrun ends both; a kill would leave them
+        begun.wait()
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """What each of two processes said of the runs in TOGETHER."""
+    folder = tmp_path_factory.mktemp("together")
+    code, err = torchrun(TOGETHER, folder)
+    assert code == 0, err
+    return [json.loads((folder / f"{r}_of_2.json").read_text()) for r in (0, 1)]
+
+
+@pytest.mark.xdist_group("two processes")
+def test_two_processes_have_the_losses_of_one(together):
+    model, data, _ = new_run(batch=6, dropout=0.0)
+    alone = train(model, data, CONFIG, validate=lambda m: m[2].bias.sum().item())
+    for said in together:
+        assert said["rows"] == [3], "each reads half of every batch"
+        for name in ("loss", "norm"):
+            assert said["plain"][name] == pytest.approx(alone[name], abs=1e-6), name
+        for ours, theirs in zip(said["plain"]["evaluations"], alone["evaluations"]):
+            assert ours == pytest.approx(theirs, abs=1e-6)
+    assert together[0]["plain"] == together[1]["plain"]
+    assert together[0]["noise"] != together[1]["noise"], "equal dropout on both"
+    assert "loss=" in together[0]["bar"] and together[1]["bar"] == ""
+
+
+@pytest.mark.xdist_group("two processes")
+def test_two_processes_stop_after_the_same_step_save_once_and_go_on(together):
+    for said in together:
+        assert said["stop"] == "stopped after step 5"
+        assert len(said["whole"]["loss"]) == 12
+        assert said["resumed"] == said["whole"]
+    assert [said["saved"] for said in together] == [1, 0]
+
+
+@pytest.mark.xdist_group("two processes")
+def test_nan_on_one_process_and_odd_batches_stop_both(together):
+    for said in together:
+        assert said["nan"].startswith("FloatingPointError: the loss is nan at step 0")
+        assert said["odd"].startswith("ValueError: a batch of 3 sequences is not")
+
+
+@pytest.mark.xdist_group("two processes")
+def test_a_killed_process_ends_the_other_and_leaves_the_checkpoint(tmp_path):
+    code, err = torchrun(KILLED, tmp_path)
+    assert code != 0 and "Signal 9 (SIGKILL)" in err
+    for rank in (0, 1):
+        with pytest.raises(ProcessLookupError):
+            os.kill(int((tmp_path / f"{rank}.pid").read_text()), 0)
+    assert len(load_checkpoint(tmp_path / "run.pt")["history"]["loss"]) == 3

@@ -52,10 +52,15 @@ def chapters(root=ROOT):
     return [c for c in found if c.lesson.exists() or c.solutions.exists()]
 
 
+def appendix(root=ROOT):
+    """The notebooks of the appendix, by name."""
+    return sorted(root.glob("appendix/*.ipynb"))
+
+
 def written_notebooks(root=ROOT):
-    """What people write and `make execute` runs: lessons and solutions."""
+    """What people write and `make execute` runs: lessons, solutions, appendix."""
     paths = [path for c in chapters(root) for path in (c.lesson, c.solutions)]
-    return [path for path in paths if path.exists()]
+    return [path for path in paths if path.exists()] + appendix(root)
 
 
 def read(path):

@@ -1,0 +1,1 @@
+"""How fast dot2gpt is beside its peers: `make benchmark`, or `python -m benchmarks`."""

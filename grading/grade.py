@@ -1,0 +1,279 @@
+"""Grade one submission: a function of an assignment and a folder, nothing else.
+
+The learner's cells run first, all of them, in a sandbox. After each answer a copy of
+the kernel is left behind; when all cells have run, each test is judged, outside, with
+the copy that was left after the answers before it. So a test's calls change nothing
+that another test sees, and what a test shows to an answer can't get into an output.
+"""
+
+import asyncio
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+
+from grading import intake
+from grading.kernel import Kernel, KernelDied, Ran
+from grading.limits import Limits
+from grading.page import page
+from grading.referee import Referee, Sitting
+
+USUAL = Limits()
+CELLS_SHARE = 2 / 3  # of the whole time is for cells, so that tests get some
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a submission.
+
+    status: "graded", or "reported" where a person should look at the notes.
+    notes: sentences on what was odd. manual: grade_ids that a person grades.
+    scores, reasons: {grade_id of a test: its points, why they are not all}.
+    notebook: the graded notebook as JSON text; "" if nothing could be read.
+    """
+
+    status: str
+    notes: list[str] = field(default_factory=list)
+    scores: dict[str, float] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    manual: list[str] = field(default_factory=list)
+    notebook: str = ""
+    seconds: float = 0.0
+
+    def to_json(self):
+        """The Result as JSON text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text):
+        """The Result of `to_json`; raises ValueError or TypeError for other text."""
+        return cls(**json.loads(text))
+
+
+def grade(bundle, folder, limits=USUAL, sandbox="warm"):
+    """Grade the submission in `folder`; returns a Result.
+
+    sandbox: "warm", "plain" or "none", as of grading.provisioners.kernel_manager.
+
+    Raises RuntimeError where no sandbox can be made or the sheet's own set-up fails:
+    then the submission is not to blame.
+    """
+    began = time.monotonic()
+    manual = [cell.grade_id for cell in bundle.manual]
+    try:
+        read = intake.read(folder, bundle)
+    except intake.Rejected as why:
+        scores = {cell.grade_id: 0.0 for cell in bundle.tests}
+        reasons = dict.fromkeys(scores, str(why))
+        seconds = time.monotonic() - began
+        return Result("reported", [str(why)], scores, reasons, manual, "", seconds)
+    run = Run(bundle, read, folder, limits, sandbox)
+    asyncio.run(run.whole())
+    return Result(
+        "reported" if run.trouble or run.missing else "graded",
+        [*read.notes, *run.trouble],
+        {cell.grade_id: run.verdicts[cell.grade_id]["score"] for cell in bundle.tests},
+        {key: v["reason"] for key, v in run.verdicts.items() if v["reason"]},
+        manual,
+        page(bundle, read.steps, run.cells.ran, run.verdicts),
+        time.monotonic() - began,
+    )
+
+
+class Clock:
+    """Counts the seconds of one submission, without what a busy machine takes."""
+
+    def __init__(self, seconds):
+        self._until = time.monotonic() + seconds
+
+    def left(self):
+        return self._until - time.monotonic()
+
+    @contextmanager
+    def stopped(self):
+        """Do not count: something of ours starts, which may take its time once."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._until += time.monotonic() - began
+
+
+class Run:
+    """One submission on its way through the sandbox and past the judge."""
+
+    def __init__(self, bundle, read, folder, limits, sandbox):
+        self.bundle, self.limits, self.clock = bundle, limits, Clock(limits.total)
+        own = {step.grade_id for step in read.steps}
+        self.missing = [key for key in bundle.names if key not in own]
+        self.cells = Cells(bundle, read.steps, folder, limits, sandbox, self.clock)
+        self.trouble, self.verdicts = self.cells.trouble, {}
+
+    async def whole(self):
+        """Run the cells, then the tests."""
+        bench = Referee.of_this_process().bench(self.bundle)
+        try:
+            await self.cells.run()
+            with self.clock.stopped():
+                bench.wait()
+            with Sitting(bench) as judge:
+                for test in self.bundle.tests:
+                    verdict = await self._verdict(test, judge)
+                    self.verdicts[test.grade_id] = verdict
+        finally:
+            await self.cells.close()
+
+    async def _verdict(self, test, judge):
+        """What Judge.test returns, for one test."""
+        left = self.clock.left()
+        if left <= 0:
+            return _none("not judged: the time for the whole notebook was over")
+        copy = await self.cells.copy_for(test)
+        if isinstance(copy, str):
+            return _none(copy)
+        connection, pid = copy
+        limits = replace(self.limits, test=min(self.limits.test, left))
+        with connection:
+            verdict = judge.test(test.grade_id, connection, limits)
+        if isinstance(verdict, str):
+            self.trouble.append(f"{test.grade_id}: {verdict}")
+            verdict = _none(verdict)
+        if verdict["reason"]:  # it may be running still; one that answered has ended
+            await self.cells.stop(pid)
+        return verdict
+
+
+class Cells:
+    """Runs the learner's cells; leaves a copy of the kernel for each test.
+
+    What breaks a kernel is left out in the next one, up to `limits.restarts` times.
+    """
+
+    def __init__(self, bundle, steps, folder, limits, sandbox, clock):
+        self.bundle, self.steps, self.folder = bundle, steps, folder
+        self.limits, self.sandbox, self.clock = limits, sandbox, clock
+        self.trouble = []  # sentences
+        self.ran = {}  # place of a step -> what came of it
+        self.last = len(steps)  # steps from here on are not run
+        self.kernel, self.copies = None, {}
+        self._broken, self._starts, self._lost = set(), 0, False
+
+    async def run(self):
+        """Run the cells, in one kernel after the other until one survives them."""
+        while True:
+            await self.close()
+            self._starts += 1
+            if self._starts > self.limits.restarts + 1:
+                self.last = min(self.last, *self._broken, len(self.steps))
+            self.kernel, self._lost = Kernel(self.sandbox, self.limits), False
+            number = await self._run_once()
+            if number is None:
+                return
+            self._broken.add(number)
+
+    async def copy_for(self, test):
+        """The copy that waits for a test: (socket, process id), or why there is none.
+
+        A kernel that an earlier test has killed, and its copies with it, is made again.
+        """
+        if self._lost and self._starts <= self.limits.restarts:
+            await self.run()
+        if not self._lost and test.grade_id in self.copies:
+            return self.copies.pop(test.grade_id)
+        places = [
+            number
+            for number, step in enumerate(self.steps)
+            if step.grade_id in self.bundle.answers_before(test)
+        ]
+        if places and max(places) >= self.last:
+            return "not judged: the cells above it did not all run"
+        self.trouble.append(f"{test.grade_id} was not judged: nothing answered")
+        return "not judged: your code no longer answered"
+
+    async def stop(self, pid):
+        """End a copy."""
+        try:
+            await self.kernel.stop(pid)
+        except KernelDied:
+            self._lost = True
+
+    async def close(self):
+        """End the kernel and its copies."""
+        for connection, _ in self.copies.values():
+            connection.close()
+        self.copies = {}
+        if self.kernel:
+            await self.kernel.close()
+            self.kernel = None
+
+    async def _run_once(self):
+        """Run the cells in the new kernel; returns the place of one that broke it."""
+        try:
+            with self.clock.stopped():
+                await self.kernel.start(self.bundle.setup, self.folder)
+        except KernelDied as why:
+            raise RuntimeError(f"no sandbox can be made: {why}") from None
+        tests, number = self._tests_after(), -1
+        try:
+            await self._leave_copies(tests.get(-1, []))
+            for number, step in enumerate(self.steps[: self.last]):
+                if step.cell_type == "code" and number not in self._broken:
+                    if not await self._step(number, step):
+                        break
+                await self._leave_copies(tests.get(number, []))
+        except KernelDied as why:
+            if number < 0 or self._starts > self.limits.restarts + 1:
+                raise RuntimeError(f"the sandbox does not last: {why}") from None
+            self.ran[number] = Ran([_error(str(why))])
+            self.trouble.append(f"{self._label(number)}: {why}")
+            return number
+        return None
+
+    async def _step(self, number, step):
+        """Run one cell; returns whether there was time for it."""
+        left = self.clock.left() - self.limits.total * (1 - CELLS_SHARE)
+        if left <= 0:
+            self.last = number
+            over = "did not run, nor what follows: the time for all cells was over"
+            self.trouble.append(f"{self._label(number)} {over}")
+            return False
+        seconds = min(self.limits.cell, max(1, left))
+        self.ran[number] = await self.kernel.cell(step.source, seconds)
+        if self.ran[number].late:
+            late = f"it did not end in {seconds:.0f} s"
+            self.ran[number].outputs.append(_error(late))
+            self.trouble.append(f"{self._label(number)}: {late}")
+        return True
+
+    async def _leave_copies(self, tests):
+        for test in tests:
+            if copy := await self.kernel.checkpoint():
+                self.copies[test.grade_id] = copy
+
+    def _tests_after(self):
+        """{place of a step: tests that are judged as things are after it}."""
+        places = {step.grade_id: number for number, step in enumerate(self.steps)}
+        after = {}
+        for test in self.bundle.tests:
+            needed = self.bundle.answers_before(test)
+            place = max([places[name] for name in needed if name in places], default=-1)
+            after.setdefault(place, []).append(test)
+        return after
+
+    def _label(self, number):
+        name = self.steps[number].grade_id
+        return f"the answer {name}" if name else f"cell {number + 1}"
+
+
+def _none(why):
+    """The verdict on a test that was not judged."""
+    return {"score": 0.0, "reason": why, "outputs": [_error(why)]}
+
+
+def _error(why):
+    return {
+        "output_type": "error",
+        "ename": "CheckFailed",
+        "evalue": why,
+        "traceback": [why],
+    }

@@ -1,0 +1,258 @@
+"""One learner's kernel: it runs cells, and leaves copies of itself that tests ask."""
+
+import asyncio
+import json
+import logging
+import marshal
+import socket
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from grading.provisioners import kernel_manager
+from grading.sandbox import Bounds
+
+HERE = Path(__file__).resolve().parent
+PARTS = ("codec", "shared", "calls", "boundary", "inside")
+START = 60  # seconds for the course's own cells, on a busy machine
+PATIENCE = 10  # seconds for what takes a kernel milliseconds
+SHOWN = ("stream", "display_data", "execute_result", "error", "update_display_data")
+# Makes them modules inside and leaves no name behind. They come through the socket, as
+# IPython takes its time over the text of a cell.
+_BOOT = """\
+def _boot(place):
+    import marshal, socket, sys, types
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(place)
+        parts = marshal.load(connection.makefile("rb"))
+    package = sys.modules["grading"] = types.ModuleType("grading")
+    for name, code in parts.items():
+        module = types.ModuleType("grading." + name)
+        sys.modules[module.__name__] = module
+        setattr(package, name, module)
+        exec(code, module.__dict__)
+_boot(PLACE)
+del _boot
+"""
+
+
+class KernelDied(Exception):
+    """The kernel ended; the text says why, as far as it is known."""
+
+
+@dataclass
+class Ran:
+    """What came of a cell."""
+
+    outputs: list = field(default_factory=list)
+    count: int | None = None
+    late: bool = False
+
+
+class Kernel:
+    """A kernel that is started, used and ended by one run of one notebook."""
+
+    def __init__(self, kind, limits):
+        self.limits = limits
+        self.manager = kernel_manager(kind, Bounds(memory=limits.memory))
+        self.client = _Client(
+            new_notebook(),
+            km=self.manager,
+            most=limits.output,
+            allow_errors=True,
+            interrupt_on_timeout=True,
+            raise_on_iopub_timeout=False,
+            iopub_timeout=3,
+            error_on_timeout={
+                "ename": "CellTimeoutError",
+                "evalue": "",
+                "traceback": [],
+            },
+            log=logging.Logger("grading", logging.CRITICAL + 1),
+        )
+        self.door = None
+
+    async def start(self, setup, folder=None):
+        """Start it, with the judge's half and the course's set-up cells.
+
+        folder: what lies there, notebooks left out, lies beside the cells.
+
+        Raises KernelDied if it does not come up, RuntimeError if the set-up fails.
+        """
+        where = {"cwd": str(folder)} if folder else {}
+        try:
+            await self.client.async_start_new_kernel(**where)
+            self.door = Door(Path(self.manager.connection_file).with_name("judge"))
+            await self.client.async_start_new_kernel_client()
+        except (DeadKernelError, RuntimeError) as error:
+            raise KernelDied(f"it did not start: {error}") from None
+        handing = asyncio.ensure_future(self.door.hand_over(_inside_half()))
+        try:
+            for source in (_BOOT.replace("PLACE", repr(self.door.path)), *setup):
+                reply = await self.run(source, START)
+                if reply is None or reply["status"] != "ok":
+                    why = (
+                        f"{reply['ename']}: {reply['evalue']}" if reply else "it hangs"
+                    )
+                    raise RuntimeError(f"the set-up fails in the sandbox: {why[:300]}")
+        finally:
+            handing.cancel()
+
+    async def cell(self, source, seconds):
+        """Run a cell of the learner's; returns a Ran.
+
+        Raises KernelDied if it takes the kernel with it or can't be stopped.
+        """
+        cell = new_code_cell(source)
+        self.client.nb.cells.append(cell)
+        self.client.begin(seconds)
+        try:
+            await self.client.async_execute_cell(cell, len(self.client.nb.cells) - 1)
+        except DeadKernelError:
+            raise KernelDied(self.why_ended()) from None
+        except CellTimeoutError:
+            raise KernelDied(f"a cell did not stop after {seconds:g} s") from None
+        if self.client.late and await self.run("", PATIENCE) is None:
+            raise KernelDied(f"a cell did not stop after {seconds:g} s")
+        return Ran(cell.outputs, cell.execution_count, self.client.late)
+
+    def why_ended(self):
+        """Why the kernel ended, as a sentence about a cell."""
+        ask = getattr(self.manager.provisioner, "why_ended", lambda: "")
+        return f"a cell ended its own process: {ask() or 'it crashed or left'}"
+
+    async def checkpoint(self):
+        """A copy of the kernel as it is now, waiting: (socket, process id inside).
+
+        Returns None if the kernel does not leave one.
+        """
+        inside = "__import__('grading.inside').inside"
+        code = f"{inside}.checkpoint({self.door.path!r}, globals())"
+        reply = await self.run("", PATIENCE, {"pid": code})
+        connection = await self.door.accept(PATIENCE if reply else 0)
+        if connection is None:
+            return None
+        said = (reply or {}).get("user_expressions", {}).get("pid", {})
+        pid = str(said.get("data", {}).get("text/plain", ""))
+        return connection, pid if pid.isdecimal() else None
+
+    async def stop(self, pid):
+        """End such a copy, if the kernel still listens."""
+        if pid:
+            await self.run(f"__import__('os').kill({pid}, 9)", 2)
+
+    async def run(self, code, seconds, expressions=None):
+        """Run code of the course's; returns the kernel's reply, None without one."""
+        client = self.client.kc
+        sent = client.execute(
+            code,
+            silent=True,
+            store_history=False,
+            allow_stdin=False,
+            user_expressions=expressions or {},
+            stop_on_error=False,
+        )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    reply = await self._message(client)
+                    if reply["parent_header"].get("msg_id") == sent:
+                        return reply["content"]
+        return None
+
+    async def _message(self, client):
+        from queue import Empty
+
+        while True:
+            try:
+                return await client.get_shell_msg(timeout=0.5)
+            except Empty:
+                if not await self.manager.is_alive():
+                    raise KernelDied(self.why_ended()) from None
+
+    async def close(self):
+        """End the kernel and all that belongs to it."""
+        if self.door:
+            self.door.close()
+        if self.client.kc:
+            self.client.kc.stop_channels()
+        if self.manager.has_kernel:
+            await self.manager.shutdown_kernel(now=True)
+        await self.manager.cleanup_resources()
+
+
+class Door:
+    """The socket through which the sandbox reaches the judge."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        path.chmod(0o777)  # the folder is the sandbox's user's alone
+        self.listener.listen(64)
+        self.listener.setblocking(False)
+
+    async def hand_over(self, data):
+        """Send bytes to whoever comes first."""
+        loop = asyncio.get_running_loop()
+        connection, _ = await loop.sock_accept(self.listener)
+        with connection:
+            await loop.sock_sendall(connection, data)
+
+    async def accept(self, seconds):
+        """A connection to whoever comes next; None if nobody does in time."""
+        accepting = asyncio.get_running_loop().sock_accept(self.listener)
+        try:
+            connection, _ = await asyncio.wait_for(accepting, seconds)
+        except TimeoutError:
+            return None
+        connection.setblocking(True)
+        return connection
+
+    def close(self):
+        self.listener.close()
+
+
+@cache
+def _inside_half():
+    """The code of the inside half of the judge, as its modules."""
+    parts = {}
+    for name in PARTS:
+        text = (HERE / f"{name}.py").read_text(encoding="utf-8")
+        parts[name] = compile(text, f"<judge {name}>", "exec", dont_inherit=True)
+    return marshal.dumps(parts)  # the sandbox has the same Python
+
+
+class _Client(NotebookClient):
+    """An nbclient that keeps a bounded amount of output, and no widgets."""
+
+    def __init__(self, notebook, *, most, **options):
+        super().__init__(notebook, **options)
+        self.most, self.size, self.late = most, 0, False
+        self.on_cell_executed = self._note_late
+
+    def begin(self, seconds):
+        self.timeout = max(1, round(seconds))
+        self.size, self.late = 0, False
+
+    def _note_late(self, cell, cell_index, execute_reply):
+        self.late = execute_reply["content"].get("ename") == "CellTimeoutError"
+
+    def process_message(self, msg, cell, cell_index):
+        """As of NotebookClient, for what is shown, as long as there is room."""
+        if msg["msg_type"].startswith("comm"):
+            return None
+        if msg["msg_type"] in SHOWN:
+            if self.size > self.most:
+                return None
+            self.size += len(json.dumps(msg["content"], default=str))
+            if self.size > self.most:
+                cut = "\n[what follows is left out: too much output]\n"
+                cell.outputs.append(new_output("stream", name="stdout", text=cut))
+                return None
+        return super().process_message(msg, cell, cell_index)

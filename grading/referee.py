@@ -1,0 +1,259 @@
+"""A warm parent of judges: it has imported torch, and forks a judge per submission.
+
+A worker that grades starts one (`Referee.of_this_process`). For an assignment it forks
+a bench, which runs the set-up cells once; for a submission the bench forks a judge,
+which talks with the sandbox. So no submission can leave anything for the next one, and
+a test that runs wild is ended without harm. None of them ever runs a learner's code.
+"""
+
+import atexit
+import gc
+import json
+import os
+import pickle
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import traceback
+from contextlib import suppress
+
+GRACE = 5  # seconds for a judge to say what came of a test
+MOST_BENCHES = 3
+_SIZE = struct.Struct("!Q")
+
+
+class Referee:
+    """The warm parent of this process's judges, started when the first is wanted."""
+
+    _one, _making = None, threading.Lock()
+
+    def __init__(self):
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "grading.referee", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"},
+            )
+        self.socket, self._lock, self._benches = ours, threading.Lock(), {}
+        atexit.register(self.close)
+
+    @classmethod
+    def of_this_process(cls):
+        """The referee that lives; a new one if there is none, or it has died."""
+        with cls._making:
+            if cls._one is None or cls._one.process.poll() is not None:
+                cls._one = cls()
+            return cls._one
+
+    def bench(self, bundle):
+        """The bench of an assignment; the last few that were wanted stay."""
+        with self._lock:
+            bench = self._benches.pop(bundle.digest, None)
+            bench = bench or Bench(self.socket, bundle)
+            self._benches[bundle.digest] = bench
+            if len(self._benches) > MOST_BENCHES:
+                self._benches.pop(next(iter(self._benches))).close()
+            return bench
+
+    def close(self):
+        """End it and all its judges."""
+        for bench in self._benches.values():
+            bench.close()
+        self.socket.close()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(2)
+        self.process.kill()
+        self.process.wait()
+
+
+class Bench:
+    """The worker's end of a bench."""
+
+    def __init__(self, referee, bundle):
+        self.socket, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(referee, [b"b"], [theirs.fileno()])
+        _send(self.socket, pickle.dumps(bundle))
+        self._ready, self._lock = False, threading.Lock()
+
+    def wait(self):
+        """Wait until the set-up cells have run; raises RuntimeError if one fails."""
+        with self._lock:
+            said = b"ready" if self._ready else _take(self.socket)
+        if said != b"ready":
+            why = said.decode() or "its process died"
+            raise RuntimeError(f"the set-up of the sheet fails: {why}")
+        self._ready = True
+
+    def fork(self):
+        """A socket to a new judge."""
+        self.wait()
+        ours, theirs = socket.socketpair()
+        with theirs, self._lock:
+            socket.send_fds(self.socket, [b"j"], [theirs.fileno()])
+        return ours
+
+    def close(self):
+        """End the bench."""
+        self.socket.close()
+
+
+class Sitting:
+    """One submission's judge; a context. After a test that it does not survive, it is
+    followed by another."""
+
+    def __init__(self, bench):
+        self.bench, self.socket = bench, None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.socket:
+            self.socket.close()
+            self.socket = None
+
+    def test(self, grade_id, connection, limits):
+        """Judge one test with an answer that waits at `connection`, a socket.
+
+        Returns what Judge.test does, or the sentence why there is no verdict.
+        """
+        self.socket = self.socket or self.bench.fork()
+        self.socket.settimeout(2 * limits.test + 2 * GRACE)
+        try:
+            socket.send_fds(self.socket, [b"t"], [connection.fileno()])
+            _send(self.socket, pickle.dumps((grade_id, limits)))
+            said = _take(self.socket)
+        except OSError:
+            said = b""
+        if said:
+            return json.loads(said)
+        self.__exit__()
+        return f"the check did not end in {limits.test:g} s, or took too much memory"
+
+
+# ---- in the referee, the bench and the judge ----------------------------------------
+
+
+def main(descriptor):
+    """Fork a bench for each socket that comes, until the worker is gone."""
+    from torch.overrides import resolve_name
+
+    from grading import judge  # noqa: F401 (what is slow to import)
+
+    resolve_name(len)  # it makes a table that checks.forbid needs
+    worker = socket.socket(fileno=descriptor)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for children
+    gc.collect()
+    gc.freeze()
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(worker, 1, 1)
+        if not message:
+            return
+        if os.fork() == 0:
+            worker.close()
+            _alone(_bench, socket.socket(fileno=descriptors[0]))
+        os.close(descriptors[0])
+
+
+def _alone(function, *arguments):
+    """Run a function as the whole life of a forked process."""
+    try:
+        _die_with_parent()
+        function(*arguments)
+    except BaseException:
+        traceback.print_exc()  # a mistake of this package's: it belongs in the log
+    finally:
+        os._exit(0)
+
+
+def _bench(worker):
+    """Run an assignment's set-up cells, then fork a judge for each test."""
+    from grading.judge import Judge
+
+    bundle = pickle.loads(_take(worker))
+    try:
+        judge = Judge(bundle)
+    except BaseException as error:
+        _send(worker, f"{type(error).__name__}: {error}".encode())
+        return
+    cells = {cell.grade_id: cell for cell in bundle.tests}
+    gc.collect()
+    gc.freeze()
+    _send(worker, b"ready")
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(worker, 1, 1)
+        if not message:
+            return
+        if os.fork() == 0:
+            worker.close()
+            _alone(_judge, judge, cells, socket.socket(fileno=descriptors[0]))
+        os.close(descriptors[0])
+
+
+def _judge(judge, cells, worker):
+    """Judge tests until the worker wants no more."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, whatever it does
+    limited = False
+    while True:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        message, descriptors, _, _ = socket.recv_fds(worker, 1, 1)
+        if not message:
+            return
+        grade_id, limits = pickle.loads(_take(worker))
+        if not limited:
+            limited = True
+            _limit_memory(limits.memory)
+        signal.setitimer(signal.ITIMER_REAL, 2 * limits.test + GRACE)
+        with socket.socket(fileno=descriptors[0]) as connection:
+            verdict = judge.test(cells[grade_id], connection, limits)
+        _send(worker, json.dumps(verdict).encode())
+
+
+def _limit_memory(more):
+    """Let this process take `more` bytes than it has now, where that can be said."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        with open("/proc/self/statm") as file:
+            mapped = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (mapped + more, mapped + more))
+
+
+def _die_with_parent():
+    from grading import confine
+
+    with suppress(Exception):  # Linux only; elsewhere the sockets end
+        confine.die_with_parent()
+
+
+def _send(connection, data):
+    connection.sendall(_SIZE.pack(len(data)) + data)
+
+
+def _take(connection):
+    """What `_send` sent; b"" at the end."""
+    with suppress(EOFError):
+        (size,) = _SIZE.unpack(_exactly(connection, _SIZE.size))
+        return _exactly(connection, size)
+    return b""
+
+
+def _exactly(connection, size):
+    data = bytearray()
+    while len(data) < size:
+        part = connection.recv(size - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return bytes(data)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,376 @@
+"""`python -m dot2gpt train` and `generate`: what they write, refuse and resume."""
+
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from unittest import mock
+
+import pytest
+import torch
+
+from dot2gpt import __main__ as cli
+from dot2gpt import gpt_runs
+from dot2gpt.gpt import default_config
+from dot2gpt.tokens import save_gpt2, train_bpe
+from dot2gpt.training import load_checkpoint
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = "--layers 1 --heads 2 --width 6 --context 5 --batch 4 --steps 7".split()
+TEXT = "the cat sat on the mat; the rat sat too. " * 12 + "naïve été, 早上好.\n"
+PYTHON = [sys.executable, "-m", "dot2gpt"]
+TORCHRUN = "-m torch.distributed.run --standalone --nproc-per-node 2 -m dot2gpt".split()
+QUIET = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a model of characters."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "text.txt").write_text(TEXT, encoding="utf-8")
+    assert train("--text", folder / "text.txt", "--out", folder / "gpt") == 0
+    return folder / "gpt"
+
+
+def train(*more):
+    return cli.main(["train", *SMALL, *map(str, more)])
+
+
+def generate(*more):
+    return cli.main(["generate", *map(str, more)])
+
+
+def losses(folder):
+    return load_checkpoint(Path(folder) / "checkpoint.pt")["history"]["loss"]
+
+
+def number(name, said):
+    return float(re.search(rf"^{name} +([\d.]+)$", said, re.M)[1])
+
+
+# ---- train --------------------------------------------------------------------------
+
+
+def test_it_trains_and_says_what_was_reached(text, capsys):
+    assert train("--text", "text.txt", "--out", "a/b") == 0
+    said = capsys.readouterr()
+    kinds = len(set(TEXT))
+    assert f"{len(TEXT)} characters, {len(TEXT)} tokens of {kinds} kinds" in said.out
+    assert number("uniform", said.out) == pytest.approx(math.log(kinds), abs=1e-3)
+    learn, unseen = TEXT[: len(TEXT) * 9 // 10], TEXT[len(TEXT) * 9 // 10 :]
+    total = len(learn) + kinds
+    alone = [-math.log((learn.count(c) + 1) / total) for c in unseen]
+    want = sum(alone) / len(alone)
+    assert number("unigram", said.out) == pytest.approx(want, abs=1e-3)
+    validation = number("validation", said.out)
+    assert f"perplexity {math.exp(validation):.1f}" in said.out
+    assert "7/7" in said.err and "--model a/b" in said.out
+    assert sorted(os.listdir("a/b")) == ["checkpoint.pt", "model.json"]
+
+
+def test_without_options_it_is_the_run_of_chapter_13(text):
+    seen = {}
+    with mock.patch("dot2gpt.gpt_commands._fit", side_effect=KeyboardInterrupt("s")):
+        with mock.patch("dot2gpt.gpt_runs.save_run") as save:
+            assert cli.main(["train"]) == 130
+            seen = save.call_args.args[1]
+    model, training, batch = default_config(seen.encoding.n_vocab)
+    assert (seen.model, seen.training) == (model, training)
+    assert seen.settings["batch"] == batch and seen.settings["text"] is None
+
+
+def test_options_reach_the_model_and_the_training(text):
+    more = "--dropout 0.25 --learning-rate 0.02 --dtype bfloat16 --seed 5 --threads 1"
+    assert train("--text", text, "--out", "gpt", *more.split()) == 0
+    run = gpt_runs.load_run("gpt")
+    model, training = run.model, run.training
+    assert (model.n_layers, model.n_heads, model.d_model, model.d_ff) == (1, 2, 6, 24)
+    assert (model.context_length, model.dropout) == (5, 0.25)
+    assert (training.n_steps, training.learning_rate) == (7, 0.02)
+    assert (training.dtype, run.settings["seed"]) == ("bfloat16", 5)
+    assert train("--text", text, "--out", "other") == 0
+    assert losses("gpt") != losses("other")
+
+
+def test_bpe_trains_and_generates(text, capsys):
+    more = ["--tokens", "bpe", "--vocab-size", "270", "--learning-rate", "0.01"]
+    assert train("--text", text, "--out", "gpt", *more) == 0
+    assert "tokens of 270 kinds" in capsys.readouterr().out
+    words = gpt_runs.load_run("gpt").encoding
+    assert words.decode(words.encode(TEXT)) == TEXT
+    assert len(words.encode(TEXT)) < 0.8 * len(TEXT.encode())
+    assert generate("--model", "gpt", "--prompt", "€ the", "--tokens", 3) == 0
+    assert capsys.readouterr().out.startswith("€ the")
+
+
+def test_ctrl_c_saves_and_resume_gives_the_same_losses(text):
+    """A process of its own, stopped from outside while its bar runs."""
+    steps = ["--text", "text.txt", "--steps", "600", "--dropout", "0.1"]
+    command = [*PYTHON, "train", *SMALL, *steps]
+    begun = subprocess.Popen(
+        [*command, "--out", "gpt"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=QUIET,
+    )
+    try:
+        shown = ""
+        while "loss=" not in shown:
+            shown += begun.stderr.read(1)
+            assert begun.poll() is None, shown
+        begun.send_signal(signal.SIGINT)
+        out, err = begun.communicate(timeout=60)
+    finally:
+        begun.kill()
+    assert begun.returncode == 130, err
+    assert "Traceback" not in err and "stopped after step" in out
+    assert out.endswith("\n  python -m dot2gpt train --out gpt --resume\n")
+    n_done = len(losses("gpt"))
+    assert 0 < n_done < 600
+
+    assert cli.main("train --out gpt --resume".split()) == 0
+    assert train(*steps, "--out", "whole") == 0
+    assert losses("gpt") == losses("whole") and len(losses("whole")) == 600
+
+
+def test_torchrun_trains_to_the_same_losses_and_refuses_once(text):
+    command = [sys.executable, *TORCHRUN, "train", *SMALL, "--text", "text.txt"]
+
+    def run(*more):
+        options = {"capture_output": True, "text": True, "timeout": 120, "env": QUIET}
+        return subprocess.run([*command, *more], **options)
+
+    done = run("--out", "two")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("uniform") == done.stdout.count("perplexity") == 1
+    assert train("--text", text, "--out", "one") == 0
+    assert losses("two") == pytest.approx(losses("one"), abs=1e-6)
+    odd = run("--out", "odd", "--batch", "3")
+    assert odd.returncode != 0
+    assert odd.stderr.count("--batch 3 is not above 0 and divisible by 2") == 1
+    assert not Path("odd").exists()
+
+
+@pytest.mark.parametrize(
+    "more, says",
+    [
+        ("--text nowhere.txt", "nowhere.txt cannot be read: No such file"),
+        ("--text folder", "cannot be read: Is a directory"),
+        ("--text empty.txt", "empty.txt is empty"),
+        ("--text latin.txt", "latin.txt is not UTF-8 text: byte 3"),
+        ("--text short.txt", "has 3 tokens, and --context 5 takes 6"),
+        ("--text text.txt --width 7", "d_model=7 is not divisible by n_heads=2"),
+        ("--text text.txt --layers 0", "n_layers=0 is not 1 or more"),
+        ("--text text.txt --steps 0", "n_steps=0 is not 1 or more"),
+        ("--text text.txt --batch 0", "--batch 0 is not above 0"),
+        ("--text text.txt --dropout 1.5", "dropout=1.5 is not in [0, 1)"),
+        ("--text text.txt --learning-rate -1", "learning_rate=-1.0 is not above 0"),
+        ("--text text.txt --vocab-size 300", "--vocab-size goes with --tokens bpe"),
+        ("--text text.txt --tokens bpe --vocab-size 9", "vocab_size=9 is less than"),
+        ("--text text.txt --width 10000000", "not enough memory for these sizes"),
+        ("--resume", "model.json cannot be read: No such file"),
+        ("--text text.txt --out text.txt/x", "text.txt/x: Not a directory"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_one_sentence(text, capsys, more, says):
+    Path("folder").mkdir()
+    Path("empty.txt").write_text("")
+    Path("short.txt").write_text("x" * 29)
+    Path("latin.txt").write_bytes("caf\xe9".encode("latin-1"))
+    assert cli.main(["train", *SMALL, *more.split()]) == 2
+    said = capsys.readouterr().err
+    assert says in said and said.startswith("dot2gpt: ") and said.count("\n") == 1
+
+
+def test_a_device_that_is_not_there(text, capsys):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has one")
+    assert train("--text", text, "--device", "cuda") == 2
+    assert "--device cuda: this machine has none" in capsys.readouterr().err
+
+
+def test_a_model_is_not_overwritten_nor_resumed_as_another(text, capsys):
+    assert train("--text", text, "--out", "gpt") == 0
+    before = Path("gpt/checkpoint.pt").read_bytes()
+    assert train("--text", text, "--out", "gpt") == 2
+    assert "holds a model already: --resume goes on" in capsys.readouterr().err
+    assert cli.main("train --out gpt --resume --width 8".split()) == 2
+    assert "begun with --width 6, not 8" in capsys.readouterr().err
+    Path("other.txt").write_text(TEXT + "more")
+    assert cli.main("train --out gpt --resume --text other.txt".split()) == 2
+    assert "begun with another text" in capsys.readouterr().err
+    text.write_text(TEXT + "more")
+    assert cli.main("train --out gpt --resume".split()) == 2
+    assert "begun with another text" in capsys.readouterr().err
+    assert Path("gpt/checkpoint.pt").read_bytes() == before
+
+
+def test_a_kill_leaves_no_half_written_folder(text):
+    with mock.patch("os.replace", side_effect=SystemExit("killed")):
+        with pytest.raises(SystemExit):
+            train("--text", text, "--out", "gpt")
+    assert os.listdir("gpt") == ["model.json.partial"]
+    assert train("--text", text, "--out", "gpt") == 0
+
+
+# ---- generate -----------------------------------------------------------------------
+
+
+def test_it_continues_the_prompt_and_a_seed_repeats(trained, capsys):
+    said = []
+    for seed in (1, 1, 2):
+        assert generate("--model", trained, "--prompt", "the", "--seed", seed) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] != said[2]
+    assert said[0].startswith("the") and len(said[0]) == len("the") + 200 + 1
+
+
+def test_count_and_tokens(trained, capsys):
+    more = ["--prompt", "the", "--count", 2, "--tokens", 9, "--seed", 3]
+    assert generate("--model", trained, *more) == 0
+    head, one, two = re.split(r"--- \d of 2\n", capsys.readouterr().out)
+    assert head == "" and one != two and len(one) == len(two) == 3 + 9 + 1
+
+
+def test_the_prompt_may_come_from_standard_input(trained, tmp_path):
+    command = [*PYTHON, "generate", "--model", trained, "--tokens", "4"]
+    options = {"capture_output": True, "text": True, "timeout": 60, "env": QUIET}
+    done = subprocess.run(command, input="the cat\n", cwd=tmp_path, **options)
+    assert done.returncode == 0 and re.fullmatch(r"(?s)the cat.{4}\n", done.stdout)
+
+
+def test_text_appears_as_it_is_made(trained):
+    """A reader that closes the pipe after ten characters ends the writer at once."""
+    command = [*PYTHON, "generate", "--model", trained, "--prompt", "the"]
+    writer = subprocess.Popen(
+        [*command, "--tokens", "100000000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=QUIET,
+    )
+    stuck = threading.Timer(60, writer.kill)  # or the read below waits for ever
+    stuck.start()
+    try:
+        assert len(writer.stdout.read(10)) == 10
+        writer.stdout.close()
+        assert writer.wait() == 141 and writer.stderr.read() == b""
+    finally:
+        stuck.cancel()
+        writer.kill()
+        writer.stderr.close()
+
+
+def test_temperature_and_cuts_reach_the_draw(trained, capsys):
+    said = set()
+    for more in (["--temperature", 0], ["--top-k", 1], ["--top-p", 1e-9]):
+        generate("--model", trained, "--prompt", "the", "--tokens", 30, *more)
+        said.add(capsys.readouterr().out)
+    assert len(said) == 1
+
+
+def test_a_published_gpt2_writes_what_hugging_face_writes(tmp_path, capsys):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    vocab, merges = train_bpe(TEXT, 290, ["<|endoftext|>"], pattern="gpt2")
+    save_gpt2(tmp_path, vocab, merges)
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=len(vocab), n_positions=64, n_embd=8, n_layer=2, n_head=2
+    )
+    theirs = GPT2LMHeadModel(config).eval()
+    theirs.save_pretrained(tmp_path)
+    capsys.readouterr()
+    more = ["--temperature", 0, "--tokens", 20]
+    assert generate("--model", tmp_path, "--prompt", "the cat", *more) == 0
+    words, end = gpt_runs.gpt2_encoding(tmp_path)
+    prompt = torch.tensor([words.encode("the cat")])
+    options = {"max_new_tokens": 20, "do_sample": False, "eos_token_id": end}
+    ids = theirs.generate(prompt, pad_token_id=end, **options)[0].tolist()
+    assert end == len(vocab) - 1 and len(set(ids)) > 3
+    assert capsys.readouterr().out == words.decode(ids) + "\n"
+
+
+@pytest.mark.parametrize(
+    "more, says",
+    [
+        ("--prompt éÿ", "'ÿ' is not among the"),
+        ("--prompt=", "the prompt is empty"),
+        ("--prompt the --temperature -1", "temperature=-1.0 is not 0 or more"),
+        ("--prompt the --top-k 0", "top_k=0 is not 1 or more"),
+        ("--prompt the --top-p 2", "top_p=2.0 is not in (0, 1]"),
+        ("--prompt the --model ./nowhere", "there is no folder ./nowhere"),
+        ("--prompt the --model .", ". holds no GPT: "),
+        ("--prompt the --model damaged", "model.json is damaged: Expecting"),
+        ("--prompt the --model begun", "begun has no weights yet"),
+        ("--prompt the --model torn", "checkpoint.pt is damaged: "),
+    ],
+)
+def test_what_cannot_be_generated_is_said_in_one_sentence(
+    trained, tmp_path, monkeypatch, capsys, more, says
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("damaged", "begun", "torn"):
+        Path(name).mkdir()
+        (Path(name) / "model.json").write_bytes((trained / "model.json").read_bytes())
+    Path("damaged/model.json").write_text("half")
+    weights = (trained / "checkpoint.pt").read_bytes()
+    Path("torn/checkpoint.pt").write_bytes(weights[: len(weights) // 2])
+    model = [] if "--model" in more else ["--model", trained]
+    assert generate(*model, *more.split()) == 2
+    said = capsys.readouterr()
+    assert says in said.err and said.err.count("\n") == 1 and said.out == ""
+
+
+def test_without_a_model_it_says_how_to_make_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert generate("--prompt", "the") == 2
+    assert "python -m dot2gpt train makes it" in capsys.readouterr().err
+
+
+def test_model_json_holds_every_field_it_is_read_from(trained, tmp_path, capsys):
+    saved = json.loads((trained / "model.json").read_text())
+    for name in saved:
+        less = {key: value for key, value in saved.items() if key != name}
+        (tmp_path / "model.json").write_text(json.dumps(less))
+        assert generate("--model", tmp_path, "--prompt", "the") == 2, name
+        assert "is damaged" in capsys.readouterr().err
+
+
+# ---- both ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["train", "generate"])
+def test_help_teaches_with_examples(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, "--help"])
+    said = capsys.readouterr().out
+    assert stop.value.code == 0 and said.count(f"-m dot2gpt {command}") >= 4
+    assert "%(" not in said and "object at" not in said
+
+
+@pytest.mark.parametrize("seed", ["-1", "x", str(2**63)])
+def test_a_seed_is_a_whole_number(seed, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", f"--seed={seed}"])
+    assert "is not a whole number from 0 on" in capsys.readouterr().err
+
+
+def test_the_other_commands_do_not_wait_for_torch():
+    code = "import sys; from dot2gpt.__main__ import main; main(['list'])\n"
+    code += "assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,278 @@
+"""Grading one submission: what runs, what it earns, what it says, what is left."""
+
+import base64
+import json
+import pickle
+import threading
+
+import nbformat
+import psutil
+import pytest
+
+from grading import doctor
+from grading.bundle import bundle
+from grading.grade import Result, grade
+from grading.limits import Limits
+from grading.page import harmless, harmless_markdown
+from tests import small_course
+
+SANDBOX = "none" if doctor.problems() else "warm"
+QUICK = Limits(cell=2, call=1, test=5, total=40)
+ALL = {"test_double": 2.0, "test_axis": 1.0, "test_total": 3.0}
+
+
+@pytest.fixture(scope="module")
+def sheet(tmp_path_factory):
+    """The Bundle of the small course."""
+    return bundle(
+        "01_small", small_course.make(tmp_path_factory.mktemp("c") / "course")
+    )
+
+
+@pytest.fixture
+def graded(sheet, tmp_path):
+    """Grades a notebook, or answers, in a folder of its own."""
+
+    def run(answers, limits=QUICK, sandbox=SANDBOX):
+        notebook = answers
+        if not isinstance(answers, nbformat.NotebookNode):
+            notebook = small_course.sheet(answers)
+        small_course.save(notebook, tmp_path / "small_exercises.ipynb")
+        return grade(sheet, tmp_path, limits, sandbox)
+
+    return run
+
+
+def cells_of(result):
+    """{grade_id: cell} of the graded notebook, which has to be a valid one."""
+    notebook = nbformat.reads(result.notebook, as_version=4)
+    nbformat.validate(notebook)
+    marks = [
+        (c.metadata.get("nbgrader", {}).get("grade_id"), c) for c in notebook.cells
+    ]
+    return dict(marks)
+
+
+def test_a_bundle_has_all_that_grading_needs(sheet):
+    assert [(c.grade_id, c.role, c.points) for c in sheet.cells] == [
+        ("setup", "locked", None),
+        ("double", "solution", None),
+        ("test_double", "test", 2.0),
+        ("axis", "solution", None),
+        ("test_axis", "test", 1.0),
+        ("total", "solution", None),
+        ("test_total", "test", 3.0),
+    ]
+    double, test = sheet.cells[1], sheet.cells[2]
+    assert "return 2 * x" in double.source and "YOUR CODE" in double.released
+    assert "double(-5)" in test.source and "-5" not in test.released
+    assert sheet.names == {
+        "double": ("double",),
+        "axis": ("axis",),
+        "total": ("total",),
+    }
+    assert sheet.setup == ["from dot2gpt import checks"]
+    assert sheet.answers_before(sheet.cells[4]) == ["double", "axis"]
+    again = pickle.loads(pickle.dumps(sheet))
+    assert again == sheet and again.digest == sheet.digest
+
+
+def test_the_checksum_tells_sheets_apart(sheet, tmp_path):
+    root = small_course.make(tmp_path / "course")
+    assert bundle("01_small", root).digest == sheet.digest
+    path = root / "solutions" / "01_small" / "small_exercises.ipynb"
+    path.write_text(path.read_text().replace("double(-5)", "double(-7)"))
+    assert bundle("01_small", root).digest != sheet.digest
+
+
+def test_right_answers_get_every_point(graded):
+    result = graded(small_course.RIGHT)
+    assert (result.status, result.notes, result.reasons) == ("graded", [], {})
+    assert result.scores == ALL and result.manual == []
+
+
+def test_wrong_and_missing_answers_are_told_why(graded):
+    result = graded({"double": "def double(x): return abs(2 * x)", "axis": "axis = 0"})
+    assert result.status == "graded"
+    assert result.scores == {"test_double": 0, "test_axis": 0, "test_total": 0}
+    assert "a hidden test fails" in result.reasons["test_double"]
+    assert "✗ the axis: the rows add to 1" in result.reasons["test_axis"]
+    assert "✗ a row; nothing: not written yet" in result.reasons["test_total"]
+
+
+def test_the_notebook_shows_the_course_and_what_was_answered(graded):
+    result = graded({"double": "def double(x): return x", "axis": "axis = -1\naxis"})
+    cells = cells_of(result)
+    assert cells["double"].source == "def double(x): return x"
+    assert cells["axis"].outputs[0].data["text/plain"] == "-1"
+    assert [o.output_type for o in cells["test_double"].outputs] == [
+        "display_data",
+        "error",
+    ]
+    assert [o.output_type for o in cells["test_axis"].outputs] == ["display_data"]
+    assert "-10" not in result.notebook, "a hidden test is shown"
+    for cell in cells.values():
+        if marks := cell.metadata.get("nbgrader"):
+            assert marks.locked != marks.solution and marks.schema_version == 3
+    assert Result.from_json(result.to_json()) == result
+    assert pickle.loads(pickle.dumps(result)) == result
+
+
+def test_what_breaks_costs_its_own_points_alone(graded):
+    result = graded(
+        {
+            "double": "def double(x):\n    while True: pass",
+            "axis": "axis = -1",
+            "total": "import os\nos._exit(1)",
+        }
+    )
+    assert result.scores == {"test_double": 0, "test_axis": 1, "test_total": 0}
+    assert "no result after 1 s" in result.reasons["test_double"]
+    assert "there is no `total`" in result.reasons["test_total"]
+    assert result.status == "reported"
+    assert any("the answer total: a cell ended its own" in n for n in result.notes)
+
+
+def test_a_cell_that_does_not_end_costs_its_own_points_alone(graded):
+    stubborn = "import signal\nsignal.signal(2, signal.SIG_IGN)\nwhile True: pass"
+    answers = small_course.RIGHT | {"double": "import time\ntime.sleep(99)"}
+    result = graded(answers | {"axis": stubborn}, Limits(cell=1, total=60))
+    assert result.scores == {"test_double": 0, "test_axis": 0, "test_total": 3}
+    assert result.status == "reported"
+    assert any("the answer double: it did not end" in n for n in result.notes)
+    assert any("the answer axis: a cell did not stop" in n for n in result.notes)
+
+
+def test_a_test_that_takes_the_sandbox_with_it_costs_its_own_points_alone(graded):
+    answer = "import os\ndef double(x):\n    os.kill(os.getppid(), 9)\n    os._exit(0)"
+    result = graded(small_course.RIGHT | {"double": answer})
+    assert result.scores == ALL | {"test_double": 0}
+    assert "ended its own process" in result.reasons["test_double"]
+
+
+def test_time_for_cells_ends_before_time_for_tests(graded):
+    answers = small_course.RIGHT | {"total": "import time\ntime.sleep(9)"}
+    notebook = small_course.sheet(answers)
+    slow = [nbformat.v4.new_code_cell("time.sleep(9)") for _ in range(12)]
+    notebook.cells += slow
+    result = graded(notebook, Limits(cell=1, total=15))
+    assert result.scores == ALL | {"test_total": 0}
+    assert result.status == "reported" and "did not run" in result.notes[-1]
+
+
+def test_what_later_cells_do_changes_no_test_before_them(graded):
+    notebook = small_course.sheet(small_course.RIGHT)
+    late = "double = lambda x: 0\nprint('late')"
+    notebook.cells.append(nbformat.v4.new_code_cell(late))
+    result = graded(notebook)
+    assert result.scores == ALL and "late" in result.notebook
+
+
+def test_what_a_hidden_test_shows_an_answer_is_in_no_output(graded):
+    spy = """
+shown = []
+def double(x):
+    shown.append(x)
+    print("saw", x)
+    return 2 * x
+"""
+    notebook = small_course.sheet(small_course.RIGHT | {"double": spy})
+    notebook.cells.append(
+        nbformat.v4.new_code_cell("import time\ntime.sleep(1)\nshown")
+    )
+    result = graded(notebook)
+    assert result.scores == ALL
+    outputs = [c.get("outputs") for c in nbformat.reads(result.notebook, 4).cells]
+    assert "saw" not in str(outputs) and "-5" not in str(outputs)
+    assert outputs[-1][0]["data"]["text/plain"] == "[]"
+
+
+def test_a_submission_that_cannot_be_read_is_reported(sheet, tmp_path):
+    result = grade(sheet, tmp_path, QUICK, SANDBOX)
+    assert result.status == "reported" and "no notebook" in result.notes[0]
+    assert result.scores == dict.fromkeys(ALL, 0.0) and result.notebook == ""
+    assert result.reasons["test_double"] == result.notes[0]
+
+
+def test_an_answer_that_is_missing_is_reported(graded):
+    notebook = small_course.sheet(small_course.RIGHT)
+    notebook.cells = [
+        c
+        for c in notebook.cells
+        if c.metadata.get("nbgrader", {}).get("grade_id") != "axis"
+    ]
+    result = graded(notebook)
+    assert result.status == "reported" and result.scores == ALL | {"test_axis": 0}
+    assert cells_of(result)["axis"].source == ""
+
+
+def test_much_output_is_cut(graded):
+    result = graded(small_course.RIGHT | {"axis": "axis = -1\nprint('x' * 10**7)"})
+    assert result.scores == ALL and len(result.notebook) < 2 * QUICK.output
+    assert "too much output" in result.notebook
+
+
+def test_it_grades_the_same_with_every_kind_of_kernel_and_in_threads(graded, sheet):
+    want = graded(small_course.RIGHT).scores
+    if SANDBOX == "warm":
+        assert graded(small_course.RIGHT, sandbox="plain").scores == want
+    found = []
+    thread = threading.Thread(
+        target=lambda: found.append(graded(small_course.RIGHT, sandbox="none").scores)
+    )
+    thread.start()
+    thread.join()
+    assert found == [want]
+
+
+def test_nothing_is_left_behind(graded):
+    def kernels():
+        below = psutil.Process().children(recursive=True)
+        return sum(
+            "ipykernel" in " ".join(p.cmdline()[:4]) for p in below if p.is_running()
+        )
+
+    graded(small_course.RIGHT)
+    before = kernels()
+    graded({"double": "def double(x):\n    while True: pass"})
+    assert kernels() == before
+
+
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n rest").decode()
+
+
+@pytest.mark.parametrize(
+    "data, kept",
+    [
+        ({"text/html": "<script>", "text/plain": "t"}, {"text/plain": "t"}),
+        ({"image/png": PNG}, {"image/png": PNG}),
+        ({"image/png": '"><script>'}, None),
+        ({"image/png": base64.b64encode(b"<svg>").decode()}, None),
+        ({"image/svg+xml": "<svg onload=x>", "application/javascript": "x"}, None),
+        ("rubbish", None),
+    ],
+)
+def test_only_text_and_pictures_are_shown(data, kept):
+    got = harmless(
+        {"output_type": "execute_result", "data": data, "metadata": {"x": 1}}
+    )
+    assert got.data == (kept or {"text/plain": "[an output that is not shown here]"})
+    assert got.metadata == {}
+
+
+def test_text_cells_keep_their_formulas_and_lose_their_scripts():
+    text = (
+        "**Why** $x_1 < 5$ [a](javascript:x) [b](&#106;avascript:x) [c](b.html)\n\n"
+        "<details><summary>s</summary>\n\nb\n\n</details>"
+        "<script>alert(1)</script><img src=x onerror=alert(1)> ![p](https://t.example/p)"
+    )
+    got = harmless_markdown(text)
+    assert "**Why** $x_1" in got and "<details>" in got
+    assert "<script" not in got and "<img" not in got and "< 5" in got
+    assert "![p](https" not in got and "[p](https" in got
+    assert "[a](#) [b](#) [c](b.html)" in got
+
+
+def test_a_result_is_json():
+    result = Result("graded", [], {"a": 1.0}, {}, ["b"], "", 0.5)
+    assert json.loads(result.to_json())["scores"] == {"a": 1.0}

@@ -1,0 +1,474 @@
+"""The judge: tests outside, answers in a sandbox, the verdict of a single process."""
+
+import json
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from grading import doctor
+from grading.bundle import Bundle, Cell, bundle, defined
+from grading.limits import Limits
+from tests.answers import load
+from tests.judging import Court, answer_cases
+from tools.tree import chapters
+
+SANDBOX = "none" if doctor.problems() else "warm"
+SHEETS = [c for c in chapters() if c.solutions.exists() and c.answers.exists()]
+SETUP = """\
+import copy
+import torch
+import torch.nn.functional as F
+from torch import nn
+from dot2gpt import checks
+from dot2gpt.multi_head import MultiHeadAttention
+
+def twice(x):
+    return 2 * x
+"""
+
+
+# ---- every sheet of the course ------------------------------------------------------
+
+
+def judged(chapter):
+    """What is wrong with the judge's verdicts on one sheet and all its answers."""
+    wrong = []
+    with Court(bundle(chapter.name), SANDBOX) as court:
+        solutions = [c.source for c in court.bundle.cells if c.role == "solution"]
+        for test in court.bundle.tests:
+            verdict = court.judge(test.grade_id, solutions)
+            if verdict["score"] != test.points:
+                wrong.append(f"{test.grade_id}, its solution: {verdict['reason']}")
+        for name, answer, sources in answer_cases(court.bundle, load(chapter.answers)):
+            verdict = court.judge(f"test_{name}", sources)
+            label, passed = f"{name}, {answer.name}: ", not verdict["reason"]
+            if passed != (answer.says is None):
+                wrong.append(label + (verdict["reason"] or "passed"))
+            told = verdict["reason"] + json.dumps(verdict["outputs"])
+            for words in answer.says or ():
+                if words not in told and json.dumps(words)[1:-1] not in told:
+                    wrong.append(f"{label}{words!r} is not in {verdict['reason']}")
+    return wrong
+
+
+@pytest.fixture(scope="module")
+def sheets():
+    """{chapter: a future of what is wrong}; two sheets at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        yield {chapter.name: pool.submit(judged, chapter) for chapter in SHEETS}
+
+
+@pytest.mark.parametrize("chapter", SHEETS, ids=lambda c: c.name)
+def test_a_sheet_gets_the_verdicts_that_it_gets_in_one_process(sheets, chapter):
+    """tests/test_sheets.py asserts the same of the same answers, in one process."""
+    assert sheets[chapter.name].result() == []
+
+
+# ---- what tests may do --------------------------------------------------------------
+
+# name: (answer, test); every test passes.
+FEATURES = {
+    "plain values": (
+        "value = (1, 2.5, 'é', None, ..., [True], {'a': {1, 2}}, 2**90, float('inf'))",
+        "assert value == (1, 2.5, 'é', None, ..., [True], {'a': {1, 2}}, 2**90, "
+        "float('inf'))",
+    ),
+    "gradients flow through": (
+        "def f(x, w):\n    return (x @ w).tanh(), 'and'",
+        """
+        x = torch.randn(3, 5, dtype=torch.double, requires_grad=True)
+        w = torch.randn(5, 2, dtype=torch.double, requires_grad=True)
+        f(x * 2, w)[0].sum().backward()
+        got = x.grad, w.grad
+        x2, w2 = x.detach().requires_grad_(), w.detach().requires_grad_()
+        (x2 * 2 @ w2).tanh().sum().backward()
+        assert torch.allclose(got[0], x2.grad) and torch.allclose(got[1], w2.grad)
+        """,
+    ),
+    "second derivatives": (
+        "def f(x):\n    return (x**3).sum()",
+        """
+        x = torch.tensor([1.0, 2.0], dtype=torch.double)
+        hessian = torch.autograd.functional.hessian(f, x)
+        assert torch.allclose(hessian, torch.diag(6 * x)), hessian
+        """,
+    ),
+    "one result goes into the next call": (
+        "def f(x):\n    return x.exp()",
+        """
+        x = torch.zeros(3, requires_grad=True)
+        y = f(x)
+        z = f(y)
+        (z + y).sum().backward()
+        assert torch.allclose(x.grad, torch.full((3,), torch.e + 1)), x.grad
+        """,
+    ),
+    "modules": (
+        """
+        class Net(nn.Module):
+            def __init__(self, n):
+                super().__init__()
+                self.inner = nn.Linear(n, 2)
+                self.register_buffer("seen", torch.zeros(1))
+            def forward(self, x):
+                return self.inner(x) * (2 if self.training else 1)
+        """,
+        """
+        net = Net(3)
+        assert isinstance(net, nn.Module) and isinstance(net.inner, nn.Linear)
+        assert sum(p.numel() for p in net.parameters()) == 8
+        assert list(net.state_dict()) == ["seen", "inner.weight", "inner.bias"]
+        x = torch.randn(4, 3)
+        twice_as_much = net(x)
+        assert net.eval() is net and not net.training
+        assert torch.allclose(2 * net(x), twice_as_much)
+        other = copy.deepcopy(net)
+        with torch.no_grad():
+            net.inner.weight.zero_()
+            net.inner.bias.fill_(7)
+        assert (net(x) == 7).all() and not (other(x) == 7).any()
+        other.load_state_dict(net.state_dict())
+        assert (other(x) == 7).all()
+        net.seen = torch.ones(2)
+        assert net.seen.shape == (2,) and "seen" in dict(net.named_buffers())
+        """,
+    ),
+    "a module is trained from outside": (
+        "def make():\n    torch.manual_seed(0)\n    return nn.Linear(2, 1)",
+        """
+        net = make()
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        x, y = torch.randn(64, 2), torch.ones(64, 1)
+        losses = []
+        for _ in range(50):
+            loss = F.mse_loss(net(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert losses[-1] < 0.01 * losses[0], losses
+        assert torch.equal(net.weight, list(net.parameters())[0])
+        """,
+    ),
+    "an optimiser of the learner's": (
+        """
+        class Descent:
+            def __init__(self, parameters):
+                self.parameters = list(parameters)
+            def step(self):
+                for p in self.parameters:
+                    p.data -= 0.5 * p.grad
+        """,
+        """
+        weight = nn.Parameter(torch.tensor([4.0, 2.0]))
+        descent = Descent([weight])
+        for _ in range(2):
+            weight.grad = None
+            (weight**2 / 2).sum().backward()
+            descent.step()
+        assert weight.tolist() == [1.0, 0.5], weight
+        """,
+    ),
+    "callbacks": (
+        """
+        def derivative(f, x):
+            return torch.autograd.functional.jacobian(f, x)
+        def chain(f, x):
+            return f(lambda y: f(None, y), x)
+        """,
+        """
+        x = torch.tensor([1.0, 3.0])
+        assert derivative(lambda x: x**2, x).tolist() == [[2, 0], [0, 6]]
+        assert derivative(torch.sin, x).diagonal().allclose(x.cos())
+        assert derivative(twice, x).tolist() == [[2, 0], [0, 2]]
+        assert chain(lambda g, y: y + 1 if g is None else g(y) * 2, 5) == 12
+        """,
+    ),
+    "an error of a callback comes back as itself": (
+        "def f(g):\n    return g()",
+        """
+        class Mine(Exception):
+            pass
+        def bad():
+            raise Mine("here")
+        try:
+            f(bad)
+        except Mine as error:
+            assert str(error) == "here"
+        else:
+            assert False
+        """,
+    ),
+    "arguments that change": (
+        """
+        def f(x, parts, table):
+            x += 1
+            parts.append(table.pop("a"))
+        """,
+        """
+        x, parts, table = torch.zeros(2, 3).T, [1], {"a": 2, "b": 3}
+        f(x, parts, table)
+        assert (x == 1).all() and parts == [1, 2] and table == {"b": 3}
+        """,
+    ),
+    "layouts": (
+        "def f(x):\n    return x.is_contiguous(), x.stride(), x.T",
+        """
+        for x in (torch.randn(3, 5).T, torch.randn(3, 1).expand(3, 4),
+                  torch.randn(4, 6)[:, :3], torch.randn(4, 6)[::2]):
+            contiguous, stride, turned = f(x)
+            assert contiguous == x.is_contiguous() and stride == x.stride()
+            assert torch.equal(turned, x.T) and turned.stride() == x.T.stride()
+        """,
+    ),
+    "errors": (
+        """
+        class Odd(ValueError):
+            pass
+        def f(kind):
+            raise {"odd": Odd("an odd one"), "key": KeyError("k"), "own": TypeError(),
+                   "end": StopIteration(), "exit": SystemExit(3)}[kind]
+        """,
+        """
+        for kind, wanted, text in [("odd", ValueError, "an odd one"),
+                                   ("key", KeyError, "'k'"), ("own", TypeError, "")]:
+            try:
+                f(kind)
+            except wanted as error:
+                assert str(error) == text, str(error)
+            else:
+                assert False, kind
+        for kind in ("end", "exit"):
+            try:
+                f(kind)
+            except StopIteration:
+                assert False
+            except Exception as error:
+                assert type(error).__name__ in ("StopIteration", "SystemExit")
+        """,
+    ),
+    "generators": (
+        "def count(n):\n    for i in range(n):\n        yield i, torch.ones(i)",
+        """
+        assert [x.sum().item() for _, x in count(4)] == [0, 1, 2, 3]
+        assert len(list(count(0))) == 0
+        """,
+    ),
+    "random numbers go on inside": (
+        "def f(n):\n    return torch.rand(n)",
+        """
+        torch.manual_seed(3)
+        want = torch.rand(5)
+        torch.manual_seed(3)
+        got = f(5)
+        assert torch.equal(got, want)
+        assert not torch.equal(f(5), got)
+        """,
+    ),
+    "no gradients where the test wants none": (
+        "def f(x):\n    return x * 2, torch.is_grad_enabled()",
+        """
+        x = torch.ones(2, requires_grad=True)
+        with torch.no_grad():
+            y, enabled = f(x)
+        assert not y.requires_grad and not enabled and f(x)[0].requires_grad
+        """,
+    ),
+    "forbidden functions": (
+        """
+        softmax = torch.softmax
+        def f(x):
+            return softmax(x, -1)
+        """,
+        """
+        c = checks.Checks("t")
+        with checks.forbid("torch.softmax", "torch.Tensor.clone"):
+            try:
+                f(torch.ones(3, requires_grad=True))
+            except checks.Wrong as error:
+                assert "`torch.softmax` may not be used here" in str(error)
+            else:
+                assert False
+        assert f(torch.ones(2)).tolist() == [0.5, 0.5]
+        """,
+    ),
+    "a module of the course's goes in": (
+        "def f(m, x):\n    return m.n_heads, m(x)[0], type(m).__name__",
+        """
+        module, x = MultiHeadAttention(12, 3), torch.randn(1, 5, 12)
+        heads, out, name = f(module, x)
+        assert heads == 3 and name == "MultiHeadAttention"
+        out.sum().backward()
+        assert torch.allclose(out, module(x)[0])
+        assert all(p.grad is not None for p in module.parameters())
+        """,
+    ),
+    "what is printed": (
+        "import sys\ndef f():\n    print('a' * 10**6, file=sys.stderr)\n    return 1",
+        "assert f() == 1",
+    ),
+    "one test does not see another": (
+        "seen = []\ndef f():\n    seen.append(1)\n    return len(seen)",
+        "assert f() == 1 and f() == 2",
+    ),
+}
+# name: (answer, test, words of the reason); every test fails.
+FAILURES = {
+    "an endless loop": (
+        "def f():\n    while True:\n        pass",
+        "c = checks.Checks('t')\nc.that('a', lambda: f())\nc.that('b', lambda: f())\n"
+        "c.report()",
+        "no result after 2 s",
+    ),
+    "it forgives an endless loop": (
+        "def f():\n    while True:\n        pass",
+        "try:\n    f()\nexcept Exception:\n    pass",
+        "no result after 2 s",
+    ),
+    "it leaves": (
+        "import os\ndef f():\n    os._exit(0)",
+        "f()",
+        "ended its own process",
+    ),
+    "too large": (
+        "def f():\n    return torch.zeros(5000, 5000)",
+        "c = checks.Checks('t')\nc.close('a', lambda: f(), 0)\nc.report()",
+        "too large",
+    ),
+    "nested too deep": (
+        "def f():\n    x = []\n    for _ in range(999):\n        x = [x]\n    return x",
+        "f()",
+        "nested deeper",
+    ),
+    "an object that says yes": (
+        """
+        class Yes:
+            def __eq__(self, other):
+                return True
+            def __sub__(self, other):
+                return 0.0
+            __rsub__ = __abs__ = __lt__ = __contains__ = __le__ = __eq__
+            shape = property(lambda self: self)
+        def f():
+            return Yes()
+        """,
+        """
+        c = checks.Checks("t")
+        c.that("equal", lambda: f() == 3)
+        c.that("turned", lambda: 3 == f())
+        c.that("near", lambda: abs(f() - 3) < 1e-6)
+        c.that("member", lambda: 3 in f())
+        c.close("close", lambda: f(), 3)
+        c.shape("shape", lambda: f(), (3,))
+        c.report()
+        """,
+        "6 of 6 checks fail",
+    ),
+    "where it went wrong": (
+        "\n\ndef f(x):\n    y = x + 1\n    return y.absent",
+        "c = checks.Checks('t')\nc.that('a', lambda: f(torch.ones(1)))\nc.report()",
+        "(in f, line 5: `return y.absent`)",
+    ),
+    "not written": (
+        "def f(x):\n    raise NotImplementedError()",
+        "c = checks.Checks('t')\nc.that('a', lambda: f(1))\nc.report()",
+        "✗ a: not written yet",
+    ),
+    "not there": (
+        "g = 1",
+        "c = checks.Checks('t')\nc.that('a', lambda: f(1))\nc.report()",
+        "there is no `f`",
+    ),
+    "the test itself takes too much": (
+        "def f():\n    return 40000",
+        "x = torch.ones(f(), 1)\nx = (x @ x.T).double() @ x.double() @ x.double().T",
+        "memory",
+    ),
+}
+HIDDEN = """\
+c = checks.Checks("t")
+c.close("shown", lambda: f(2), 4)
+### BEGIN HIDDEN TESTS
+c.close("secret", lambda: f(17.25), 34.5, hint="double it",
+        mistakes={"you squared it": 17.25**2})
+c.close("plain", lambda: f(18.25), 36.5)
+c.that("told", lambda: tell(f(19.25)))
+c.that("raised", lambda: g(20.25))
+### END HIDDEN TESTS
+c.report()
+"""
+TELL = """
+def tell(got):
+    if got != 38.5:
+        raise checks.Wrong(f"add it to itself: got {got} for 19.25, not '38.5'")
+    return True
+"""
+
+
+def small(cells, setup=SETUP):
+    """A Bundle of set-up, and an answer and a test for each of `cells`."""
+    made, names = [Cell("setup", "locked", "code", setup, setup, None)], {}
+    for name, (answer, test, released) in cells.items():
+        answer, test = textwrap.dedent(answer), textwrap.dedent(test)
+        made += [
+            Cell(name, "solution", "code", answer, "", None),
+            Cell(f"test_{name}", "test", "code", test, released or test, 2.0),
+        ]
+        names[name] = defined(answer)
+    return Bundle("small", "small", tuple(made), names)
+
+
+@pytest.fixture(scope="module")
+def court():
+    """A court where every answer and test of this file is at hand."""
+    cells = {k: (answer, test, None) for k, (answer, test) in FEATURES.items()}
+    cells |= {k: (answer, test, None) for k, (answer, test, _) in FAILURES.items()}
+    released = "\n".join([*HIDDEN.splitlines()[:2], "c.report()"])
+    answer = "def f(x):\n    return 2 * x\ndef g(x):\n    return True"
+    cells["hidden"] = answer, HIDDEN, released
+    with Court(small(cells, SETUP + TELL), SANDBOX) as court:
+        yield court
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_tests_may(court, name):
+    verdict = court.judge(f"test_{name}", [textwrap.dedent(FEATURES[name][0])])
+    assert verdict["reason"] == "" and verdict["score"] == 2
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_failure_says(court, name):
+    answer, _, words = FAILURES[name]
+    limits = Limits(call=2, test=20)
+    verdict = court.judge(f"test_{name}", [textwrap.dedent(answer)], limits)
+    reason = verdict if isinstance(verdict, str) else verdict["reason"]
+    assert words in reason
+
+
+def test_what_a_hidden_test_shows_is_not_told(court):
+    answer = """
+    def f(x):
+        return x * x
+    def g(x):
+        raise ValueError(f"stolen: {x}")
+    """
+    verdict = court.judge("test_hidden", [textwrap.dedent(answer)])
+    assert verdict["reason"].splitlines() == [
+        "t: 4 of 5 checks fail",
+        "✗ hidden test: secret: you squared it",
+        "✗ hidden test: plain: wrong, for an input that is not shown",
+        "✗ hidden test: told: add it to itself: got … for …, not …",
+        "✗ hidden test: raised: ValueError, for an input that is not shown",
+    ]
+    assert not any(f"{n}.25" in json.dumps(verdict) for n in (17, 18, 19, 20))
+    assert "f(x)" not in json.dumps(verdict)
+
+
+def test_what_a_released_test_shows_is_told(court):
+    verdict = court.judge("test_hidden", ["def f(x):\n    return x + 3"])
+    assert "✗ shown: got 5, expected 4" in verdict["reason"]
+    table = verdict["outputs"][0]["data"]
+    assert "got 5, expected 4" in table["text/html"]
+    assert "hidden test: secret: double it" in table["text/plain"]
+    assert verdict["outputs"][-1]["ename"] == "CheckFailed"
