@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+import zmq
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook, new_output
@@ -21,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 PARTS = ("codec", "shared", "calls", "boundary", "inside")
 START = 60  # seconds for the course's own cells, on a busy machine
 PATIENCE = 10  # seconds for what takes a kernel milliseconds
+SENDING = 3  # seconds for a message to be taken by the system
 SHOWN = ("stream", "display_data", "execute_result", "error", "update_display_data")
 # Makes them modules inside and leaves no name behind. They come through the socket, as
 # IPython takes its time over the text of a cell.
@@ -60,6 +62,9 @@ class Kernel:
     def __init__(self, kind, limits):
         self.limits = limits
         self.manager = kernel_manager(kind, Bounds(memory=limits.memory))
+        # A kernel that writes nonsense to its sockets is cut off, and sending then
+        # waits for ever.
+        self.manager.context.sndtimeo = 1000 * SENDING
         self.client = _Client(
             new_notebook(),
             km=self.manager,
@@ -113,7 +118,7 @@ class Kernel:
         self.client.begin(seconds)
         try:
             await self.client.async_execute_cell(cell, len(self.client.nb.cells) - 1)
-        except DeadKernelError:
+        except (DeadKernelError, zmq.Again):
             raise KernelDied(self.why_ended()) from None
         except CellTimeoutError:
             raise KernelDied(f"a cell did not stop after {seconds:g} s") from None
@@ -149,14 +154,17 @@ class Kernel:
     async def run(self, code, seconds, expressions=None):
         """Run code of the course's; returns the kernel's reply, None without one."""
         client = self.client.kc
-        sent = client.execute(
-            code,
-            silent=True,
-            store_history=False,
-            allow_stdin=False,
-            user_expressions=expressions or {},
-            stop_on_error=False,
-        )
+        try:
+            sent = client.execute(
+                code,
+                silent=True,
+                store_history=False,
+                allow_stdin=False,
+                user_expressions=expressions or {},
+                stop_on_error=False,
+            )
+        except zmq.Again:
+            raise KernelDied(self.why_ended()) from None
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while True:
