@@ -7,7 +7,7 @@ PORT ?= 8888
 export OMP_NUM_THREADS ?= 1
 export PYTHONHASHSEED ?= 0
 .DEFAULT_GOAL := help
-.PHONY: help book test check lab sync execute grade benchmark clean
+.PHONY: help book test check lab sync execute grade benchmark benchmark-grading clean
 
 help:  ## this list
 	@echo "make book      build the book and say where it is"
@@ -18,6 +18,7 @@ help:  ## this list
 	@echo "make execute   run the notebooks that changed (NAMES=06_multi_head for one chapter)"
 	@echo "make grade     autograde what lies in submitted/, in a sandbox (NAMES=06_multi_head)"
 	@echo "make benchmark how fast the library is beside its peers, as a table (minutes)"
+	@echo "make benchmark-grading  submissions a minute beside nbgrader autograde (minutes)"
 	@echo "make clean     remove what is built; work in submitted/ stays"
 
 # A stamp a set of pins: set up again only when the pins change.
@@ -65,6 +66,9 @@ test: $(VENV)/.ready-tests book
 
 benchmark: $(VENV)/.ready-tests
 	@$(BIN)/python -m benchmarks
+
+benchmark-grading: $(VENV)/.ready-tests
+	@$(BIN)/python -m benchmarks.grading
 
 clean:
 	rm -rf _build .pytest_cache

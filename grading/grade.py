@@ -16,7 +16,7 @@ from grading import intake
 from grading.kernel import Kernel, KernelDied, Ran
 from grading.limits import Limits
 from grading.page import page
-from grading.referee import Referee, Sitting
+from grading.referee import Referee
 
 USUAL = Limits()
 CELLS_SHARE = 2 / 3  # of the whole time is for cells, so that tests get some
@@ -111,16 +111,15 @@ class Run:
 
     async def whole(self):
         """Run the cells, then the tests."""
-        bench = Referee.of_this_process().bench(self.bundle)
+        judge = Referee.of_this_process().sitting(self.bundle)
         try:
             await self.cells.run()
             with self.clock.stopped():
-                bench.wait()
-            with Sitting(bench) as judge:
-                for test in self.bundle.tests:
-                    verdict = await self._verdict(test, judge)
-                    self.verdicts[test.grade_id] = verdict
+                judge.wait()
+            for test in self.bundle.tests:
+                self.verdicts[test.grade_id] = await self._verdict(test, judge)
         finally:
+            judge.close()
             await self.cells.close()
 
     async def _verdict(self, test, judge):

@@ -13,6 +13,7 @@ FILE = "<test>"  # what tracebacks call a test cell
 LABEL = "hidden test"
 NOTHING = "wrong, for an input that is not shown"
 _DIFFERENCE = re.compile(r"(: )?\bgot [^ ]+( at \([^)]*\))?, expected [^ ]+$")
+_KIND = re.compile(r"(?<=expected numbers), got \w+$")  # a class that learners name
 _VALUES = re.compile(
     r"\([^()]*\d[^()]*\)|\[[^\[\]]*\]|'[^']*'|\"[^\"]*\""
     r"|(?<![A-Za-z_])[-+]?\d[\d.]*(?:e[-+]?\d+)?"
@@ -91,7 +92,7 @@ def hidden_hint(hint, error, words):
     if hint in words or hint == checks.NOT_WRITTEN or isinstance(error, BoundaryError):
         return hint
     if not isinstance(error, checks.Wrong):
-        return f"{type(error).__name__}, for an input that is not shown"
+        return f"{_standard_name(error)}, for an input that is not shown"
     if hasattr(error, "_boundary_number"):
         # The learner's own code may have written this: it could hold what it was shown.
         refusals = {str(checks.Forbidden(word)) for word in words}
@@ -99,9 +100,16 @@ def hidden_hint(hint, error, words):
     return _scrubbed(hint, words).strip(" :") or NOTHING
 
 
+def _standard_name(error):
+    """The name of Python's own class of an error: others the learner may have named."""
+    kinds = type(error).__mro__
+    return next(kind.__name__ for kind in kinds if kind.__module__ == "builtins")
+
+
 def _scrubbed(hint, words):
     """A text without numbers and quotations, except in the author's own words."""
-    hint, parts, place = _DIFFERENCE.sub("", hint), [], 0
+    hint = _DIFFERENCE.sub("", _KIND.sub("", hint))
+    parts, place = [], 0
     own = sorted((w for w in words if len(w) > 3 and w in hint), key=len, reverse=True)
     pattern = "|".join(map(re.escape, own)) or "(?!)"
     for match in re.finditer(pattern, hint):

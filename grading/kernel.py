@@ -62,8 +62,6 @@ class Kernel:
     def __init__(self, kind, limits):
         self.limits = limits
         self.manager = kernel_manager(kind, Bounds(memory=limits.memory))
-        # A kernel that writes nonsense to its sockets is cut off, and sending then
-        # waits for ever.
         self.manager.context.sndtimeo = 1000 * SENDING
         self.client = _Client(
             new_notebook(),
@@ -94,6 +92,7 @@ class Kernel:
             await self.client.async_start_new_kernel(**where)
             self.door = Door(Path(self.manager.connection_file).with_name("judge"))
             await self.client.async_start_new_kernel_client()
+            self._wait_for_no_one()
         except (DeadKernelError, RuntimeError) as error:
             raise KernelDied(f"it did not start: {error}") from None
         handing = asyncio.ensure_future(self.door.hand_over(_inside_half()))
@@ -107,6 +106,17 @@ class Kernel:
                     raise RuntimeError(f"the set-up fails in the sandbox: {why[:300]}")
         finally:
             handing.cancel()
+
+    def _wait_for_no_one(self):
+        """Let no message wait for ever.
+
+        A kernel that writes nonsense to its sockets is cut off by ZeroMQ, and sending
+        then waits until somebody connects again.
+        """
+        client = self.client.kc
+        for channel in (client.shell_channel, client.control_channel):
+            channel.socket.sndtimeo = 1000 * SENDING
+        client.hb_channel.pause()  # it sends in a thread, which `close` waits for
 
     async def cell(self, source, seconds):
         """Run a cell of the learner's; returns a Ran.
@@ -190,7 +200,11 @@ class Kernel:
         if self.client.kc:
             self.client.kc.stop_channels()
         if self.manager.has_kernel:
-            await self.manager.shutdown_kernel(now=True)
+            try:
+                await self.manager.shutdown_kernel(now=True)
+            except zmq.Again:  # it could not be told that it is killed
+                await self.manager.provisioner.kill()
+                await self.manager.provisioner.wait()
         await self.manager.cleanup_resources()
 
 

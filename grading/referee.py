@@ -50,15 +50,21 @@ class Referee:
                 cls._one = cls()
             return cls._one
 
-    def bench(self, bundle):
-        """The bench of an assignment; the last few that were wanted stay."""
+    def sitting(self, bundle):
+        """A judge for one submission: a Sitting, to be closed.
+
+        The benches of the last few assignments stay, and those that are in use.
+        """
         with self._lock:
             bench = self._benches.pop(bundle.digest, None)
-            bench = bench or Bench(self.socket, bundle)
+            if not bench or bench.broken:
+                bench = Bench(self.socket, bundle)
             self._benches[bundle.digest] = bench
-            if len(self._benches) > MOST_BENCHES:
-                self._benches.pop(next(iter(self._benches))).close()
-            return bench
+            bench.users += 1
+            idle = [key for key, one in self._benches.items() if not one.users]
+            for key in idle[: max(0, len(self._benches) - MOST_BENCHES)]:
+                self._benches.pop(key).close()
+            return Sitting(bench)
 
     def close(self):
         """End it and all its judges."""
@@ -79,23 +85,31 @@ class Bench:
         with theirs:
             socket.send_fds(referee, [b"b"], [theirs.fileno()])
         _send(self.socket, pickle.dumps(bundle))
+        self.users = 0  # sittings that are not closed
+        self.broken = ""  # why it can't be used
         self._ready, self._lock = False, threading.Lock()
 
     def wait(self):
         """Wait until the set-up cells have run; raises RuntimeError if one fails."""
         with self._lock:
-            said = b"ready" if self._ready else _take(self.socket)
-        if said != b"ready":
-            why = said.decode() or "its process died"
-            raise RuntimeError(f"the set-up of the sheet fails: {why}")
-        self._ready = True
+            if not self._ready and not self.broken:
+                said = _take(self.socket)
+                self._ready = said == b"ready"
+                self.broken = "" if self._ready else said.decode() or "it died"
+        if self.broken:
+            raise RuntimeError(f"the set-up of the sheet fails: {self.broken}")
 
     def fork(self):
-        """A socket to a new judge."""
+        """A socket to a new judge; raises RuntimeError if the bench has died."""
         self.wait()
         ours, theirs = socket.socketpair()
-        with theirs, self._lock:
-            socket.send_fds(self.socket, [b"j"], [theirs.fileno()])
+        try:
+            with theirs, self._lock:
+                socket.send_fds(self.socket, [b"j"], [theirs.fileno()])
+        except OSError:
+            ours.close()
+            self.broken = "the process that ran it has died"
+            raise RuntimeError(self.broken) from None
         return ours
 
     def close(self):
@@ -104,16 +118,21 @@ class Bench:
 
 
 class Sitting:
-    """One submission's judge; a context. After a test that it does not survive, it is
-    followed by another."""
+    """One submission's judge; after a test that it does not survive, another one's."""
 
     def __init__(self, bench):
         self.bench, self.socket = bench, None
 
-    def __enter__(self):
-        return self
+    def wait(self):
+        """Wait until the set-up cells have run; raises RuntimeError if one fails."""
+        self.bench.wait()
 
-    def __exit__(self, *_):
+    def close(self):
+        """End the judge; the bench stays for the next one."""
+        self._leave()
+        self.bench.users -= 1
+
+    def _leave(self):
         if self.socket:
             self.socket.close()
             self.socket = None
@@ -133,7 +152,7 @@ class Sitting:
             said = b""
         if said:
             return json.loads(said)
-        self.__exit__()
+        self._leave()
         return f"the check did not end in {limits.test:g} s, or took too much memory"
 
 

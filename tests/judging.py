@@ -4,7 +4,7 @@ import asyncio
 
 from grading.kernel import Kernel
 from grading.limits import Limits
-from grading.referee import Referee, Sitting
+from grading.referee import Referee
 
 USUAL = Limits()
 _COPY = """\
@@ -41,13 +41,13 @@ class Court:
 
     def __enter__(self):
         self.runner = asyncio.Runner()
-        self.judges = Sitting(Referee.of_this_process().bench(self.bundle))
+        self.sitting = Referee.of_this_process().sitting(self.bundle)
         self.kernel = Kernel(self.kind, self.limits)
         self.runner.run(self.kernel.start([*self.bundle.setup, _COPY]))
         return self
 
     def __exit__(self, *_):
-        self.judges.__exit__()
+        self.sitting.close()
         self.runner.run(self.kernel.close())
         self.runner.close()
 
@@ -55,7 +55,7 @@ class Court:
         """What the test `grade_id` says where the cells `sources` have been run."""
         connection, pid = self.runner.run(self._copy(sources))
         with connection:
-            verdict = self.judges.test(grade_id, connection, limits or self.limits)
+            verdict = self.sitting.test(grade_id, connection, limits or self.limits)
         return verdict
 
     async def _copy(self, sources):

@@ -8,7 +8,9 @@ import pytest
 
 from grading import doctor
 from grading.bundle import Bundle, Cell, bundle, defined
+from grading.hidden import NOTHING
 from grading.limits import Limits
+from grading.referee import MOST_BENCHES, Referee
 from tests.answers import load
 from tests.judging import Court, answer_cases
 from tools.tree import chapters
@@ -395,6 +397,7 @@ c.close("secret", lambda: f(17.25), 34.5, hint="double it",
 c.close("plain", lambda: f(18.25), 36.5)
 c.that("told", lambda: tell(f(19.25)))
 c.that("raised", lambda: g(20.25))
+c.that("said", lambda: h(21.25))
 ### END HIDDEN TESTS
 c.report()
 """
@@ -425,7 +428,7 @@ def court():
     cells = {k: (answer, test, None) for k, (answer, test) in FEATURES.items()}
     cells |= {k: (answer, test, None) for k, (answer, test, _) in FAILURES.items()}
     released = "\n".join([*HIDDEN.splitlines()[:2], "c.report()"])
-    answer = "def f(x):\n    return 2 * x\ndef g(x):\n    return True"
+    answer = "def f(x):\n    return 2 * x\ng = h = f"
     cells["hidden"] = answer, HIDDEN, released
     with Court(small(cells, SETUP + TELL), SANDBOX) as court:
         yield court
@@ -452,16 +455,19 @@ def test_what_a_hidden_test_shows_is_not_told(court):
         return x * x
     def g(x):
         raise ValueError(f"stolen: {x}")
+    def h(x):
+        raise checks.Wrong("stolen: " + "abcd"[int(x) - 20])
     """
     verdict = court.judge("test_hidden", [textwrap.dedent(answer)])
     assert verdict["reason"].splitlines() == [
-        "t: 4 of 5 checks fail",
+        "t: 5 of 6 checks fail",
         "✗ hidden test: secret: you squared it",
-        "✗ hidden test: plain: wrong, for an input that is not shown",
+        "✗ hidden test: plain; hidden test: said: " + NOTHING,
         "✗ hidden test: told: add it to itself: got … for …, not …",
         "✗ hidden test: raised: ValueError, for an input that is not shown",
     ]
     assert not any(f"{n}.25" in json.dumps(verdict) for n in (17, 18, 19, 20))
+    assert "stolen" not in json.dumps(verdict)
     assert "f(x)" not in json.dumps(verdict)
 
 
@@ -472,3 +478,24 @@ def test_what_a_released_test_shows_is_told(court):
     assert "got 5, expected 4" in table["text/html"]
     assert "hidden test: secret: double it" in table["text/plain"]
     assert verdict["outputs"][-1]["ename"] == "CheckFailed"
+
+
+def test_a_bench_in_use_stays_while_others_come_and_go():
+    def bundle_of(number):
+        return small({"a": ("a = 1", f"assert a == 1, {number}", None)}, "")
+
+    referee = Referee.of_this_process()
+    with Court(bundle_of(0), SANDBOX) as court:
+        for number in range(1, MOST_BENCHES + 2):
+            referee.sitting(bundle_of(number)).close()
+        assert court.judge("test_a", ["a = 1"])["reason"] == ""
+
+
+def test_a_set_up_that_fails_is_no_fault_of_the_learners():
+    broken = small({"a": ("a = 1", "assert a == 1", None)}, "import nothing_there")
+    referee = Referee.of_this_process()
+    for _ in range(2):
+        sitting = referee.sitting(broken)
+        with pytest.raises(RuntimeError, match="set-up of the sheet fails: .*nothing_"):
+            sitting.wait()
+        sitting.close()
