@@ -135,12 +135,12 @@ def test_what_breaks_costs_its_own_points_alone(graded):
 
 def test_a_cell_that_does_not_end_costs_its_own_points_alone(graded):
     stubborn = "import signal\nsignal.signal(2, signal.SIG_IGN)\nwhile True: pass"
-    answers = small_course.RIGHT | {"double": "import time\ntime.sleep(99)"}
-    result = graded(answers | {"axis": stubborn}, Limits(cell=1, total=60))
-    assert result.scores == {"test_double": 0, "test_axis": 0, "test_total": 3}
+    answers = {"axis": "import time\ntime.sleep(99)", "total": stubborn}
+    result = graded(small_course.RIGHT | answers, Limits(cell=1, total=60))
+    assert result.scores == {"test_double": 2, "test_axis": 0, "test_total": 0}
     assert result.status == "reported"
-    assert any("the answer double: it did not end" in n for n in result.notes)
-    assert any("the answer axis: a cell did not stop" in n for n in result.notes)
+    assert any("the answer axis: it did not end" in n for n in result.notes)
+    assert any("the answer total: a cell did not stop" in n for n in result.notes)
 
 
 def test_a_test_that_takes_the_sandbox_with_it_costs_its_own_points_alone(graded):
