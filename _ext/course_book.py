@@ -120,6 +120,12 @@ def describe(app, pagename, templatename, context, doctree):
     )
 
 
+def plain_citations(app, pagename, templatename, context, doctree):
+    """Leave out the roles that docutils gives to citations: ARIA no longer has them."""
+    for role in (' role="doc-biblioentry"', ' role="list" class="citation-list"'):
+        context["body"] = context.get("body", "").replace(role, "")
+
+
 def _first_sentences(doctree):
     """Return the first plain paragraph, cut at a word to 160 characters."""
     for paragraph in doctree.findall(nodes.paragraph):
@@ -201,6 +207,7 @@ def setup(app):
     app.connect("env-updated", rewrite_all)
     app.connect("html-page-context", lab_button, priority=600)
     app.connect("html-page-context", describe, priority=900)
+    app.connect("html-page-context", plain_citations)
     return {
         "parallel_read_safe": True,
         "parallel_write_safe": True,

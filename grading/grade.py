@@ -139,6 +139,8 @@ class Run:
             verdict = _none(verdict)
         if verdict["reason"]:  # it may be running still; one that answered has ended
             await self.cells.stop(pid)
+            if self.cells.lost_by_another():
+                return await self._verdict(test, judge)
         return verdict
 
 
@@ -156,6 +158,7 @@ class Cells:
         self.last = len(steps)  # steps from here on are not run
         self.kernel, self.copies = None, {}
         self._broken, self._starts, self._lost = set(), 0, False
+        self._handed_out = 0  # copies of the present kernel
 
     async def run(self):
         """Run the cells, in one kernel after the other until one survives them."""
@@ -165,6 +168,7 @@ class Cells:
             if self._starts > self.limits.restarts + 1:
                 self.last = min(self.last, *self._broken, len(self.steps))
             self.kernel, self._lost = Kernel(self.sandbox, self.limits), False
+            self._handed_out = 0
             number = await self._run_once()
             if number is None:
                 return
@@ -178,6 +182,7 @@ class Cells:
         if self._lost and self._starts <= self.limits.restarts:
             await self.run()
         if not self._lost and test.grade_id in self.copies:
+            self._handed_out += 1
             return self.copies.pop(test.grade_id)
         places = [
             number
@@ -188,6 +193,14 @@ class Cells:
             return "not judged: the cells above it did not all run"
         self.trouble.append(f"{test.grade_id} was not judged: nothing answered")
         return "not judged: your code no longer answered"
+
+    def lost_by_another(self):
+        """Whether the last test may have failed since an earlier one ended the kernel.
+
+        Then it gets another try, as the first in a new kernel.
+        """
+        again = self._starts <= self.limits.restarts
+        return self._lost and self._handed_out > 1 and again
 
     async def stop(self, pid):
         """End a copy."""

@@ -7,6 +7,7 @@ or a stand-in that calls into the sandbox.
 
 import ast
 import contextlib
+import importlib
 import io
 import sys
 import time
@@ -34,6 +35,7 @@ class Judge:
         self.used = names_in(*map(ast.parse, bundle.setup))
         for source in bundle.setup:
             exec(compile(source, "<set-up>", "exec"), self.names)
+        _import_for(bundle.tests)
         self._fresh = dict(self.names), torch.get_rng_state()
 
     def test(self, cell, connection, limits):
@@ -116,6 +118,18 @@ class Judge:
 
         checks.Checks._row = watched
         checks._display = lambda table: self.tables.append(Table.of(table))
+
+
+def _import_for(tests):
+    """Import what test cells will import, once for all submissions."""
+    nodes = [node for test in tests for node in ast.walk(ast.parse(test.source))]
+    found = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+    for name in sorted(filter(None, found)):
+        with contextlib.suppress(Exception):  # the test itself will say so
+            importlib.import_module(name)
 
 
 def names_in(*trees):

@@ -186,6 +186,8 @@ def _alone(function, *arguments):
     try:
         _die_with_parent()
         function(*arguments)
+    except BrokenPipeError:
+        pass  # the worker wants no answer any more
     except BaseException:
         traceback.print_exc()  # a mistake of this package's: it belongs in the log
     finally:
@@ -219,30 +221,35 @@ def _bench(worker):
 def _judge(judge, cells, worker):
     """Judge tests until the worker wants no more."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, whatever it does
-    limited = False
+    before = _mapped()
     while True:
         signal.setitimer(signal.ITIMER_REAL, 0)
         message, descriptors, _, _ = socket.recv_fds(worker, 1, 1)
         if not message:
             return
         grade_id, limits = pickle.loads(_take(worker))
-        if not limited:
-            limited = True
-            _limit_memory(limits.memory)
+        _limit_memory(before + limits.memory)
         signal.setitimer(signal.ITIMER_REAL, 2 * limits.test + GRACE)
         with socket.socket(fileno=descriptors[0]) as connection:
             verdict = judge.test(cells[grade_id], connection, limits)
         _send(worker, json.dumps(verdict).encode())
 
 
-def _limit_memory(more):
-    """Let this process take `more` bytes than it has now, where that can be said."""
+def _mapped():
+    """Bytes of address space that this process has; 0 where that can't be said."""
+    with suppress(OSError), open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def _limit_memory(size):
+    """Let this process have so many bytes of address space, where that can be said."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 
-        with open("/proc/self/statm") as file:
-            mapped = int(file.read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (mapped + more, mapped + more))
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        if _mapped():
+            resource.setrlimit(resource.RLIMIT_AS, (size, hard))
 
 
 def _die_with_parent():

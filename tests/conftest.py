@@ -1,4 +1,4 @@
-"""What several test files share: one Chromium for the whole run."""
+"""What several test files share: a Chromium."""
 
 import shutil
 
@@ -14,9 +14,12 @@ CHROMIUM_ARGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """A headless Chromium of the system, driven by playwright."""
+    """A headless Chromium of the system, driven by playwright.
+
+    One a file: while playwright runs, no other test can use asyncio.
+    """
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
