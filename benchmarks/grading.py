@@ -1,10 +1,12 @@
 """Grading beside stock nbgrader: `python -m benchmarks.grading`.
 
-The same submissions of one small sheet go through `nbgrader autograde` and through
-`python -m grading run`, one after the other. Both must give the same points.
+The same submissions of a sheet of the course go through `nbgrader autograde` and through
+`python -m grading run`, one after the other. They hold the right and wrong answers of
+`tests/answers/`, in turn. Both must give the same points.
 """
 
 import argparse
+import copy
 import csv
 import os
 import shutil
@@ -16,13 +18,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 import psutil
 
 from grading import doctor, store
-from tests import small_course
+from tests.answers import load
+from tools.tree import ROOT, Chapter
 
-ROOT = small_course.REPOSITORY
-NAME = "01_small"
+NAME = "06_multi_head"
 TARGET = 10  # times the submissions per minute of nbgrader
 INTERVAL = 0.5  # seconds between two looks at the memory
 
@@ -45,18 +48,20 @@ class Run:
         return 60 * self.submissions / self.seconds
 
 
-def answers(number):
-    """Three kinds of submission in turn: right, half right, and empty."""
-    right = small_course.RIGHT
-    kinds = right, {**right, "double": "def double(x):\n    return x * x"}, {}
-    return {"axis": f"axis = -1  # {number}"} | kinds[number % 3]
-
-
 def hand_in(course, numbers):
-    """Put submissions with these numbers into submitted/."""
+    """Put submissions with these numbers into submitted/; each is another file."""
+    chapter = Chapter(NAME)
+    answers = load(chapter.answers)
+    blank = nbformat.read(chapter.sheet, as_version=4)
     for number in numbers:
-        path = course / f"submitted/s{number:04}/{NAME}/small_exercises.ipynb"
-        small_course.save(small_course.sheet(answers(number)), path)
+        notebook = copy.deepcopy(blank)
+        for cell in notebook.cells:
+            if given := answers.get(cell.metadata.get("nbgrader", {}).get("grade_id")):
+                chosen = given[number % len(given)].code
+                cell.source = f"# submission {number}\n{chosen}"
+        path = course / f"submitted/s{number:04}/{NAME}" / chapter.sheet.name
+        path.parent.mkdir(parents=True)
+        nbformat.write(notebook, path)
 
 
 def command(course, *arguments):
@@ -143,7 +148,10 @@ def warm(course, jobs):
 
 def courses(folder, numbers):
     """Three equal courses with an empty gradebook; two of them hold submissions."""
-    first = small_course.make(folder / "stock", released=False)
+    first = folder / "stock"
+    for what in (f"solutions/{NAME}", "grading/templates"):
+        shutil.copytree(ROOT / what, first / what)
+    shutil.copy(ROOT / "nbgrader_config.py", first)
     made = command(first, "nbgrader", "generate_assignment", NAME)
     said, _ = made.communicate()
     if made.returncode:
