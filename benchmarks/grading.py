@@ -1,8 +1,8 @@
 """Grading beside stock nbgrader: `python -m benchmarks.grading`.
 
-The same submissions of a sheet of the course go through `nbgrader autograde` and through
-`python -m grading run`, one after the other. They hold the right and wrong answers of
-`tests/answers/`, in turn. Both must give the same points.
+The same submissions of a sheet of the course, with the right and wrong answers of
+`tests/answers/` in turn, go through `nbgrader autograde` and `python -m grading run`,
+one after the other. Both must give the same points.
 """
 
 import argparse

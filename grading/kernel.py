@@ -149,10 +149,13 @@ class Kernel:
         inside = "__import__('grading.inside').inside"
         code = f"{inside}.checkpoint({self.door.path!r}, globals())"
         reply = await self.run("", PATIENCE, {"pid": code})
-        connection = await self.door.accept(PATIENCE if reply else 0)
+        said = (reply or {}).get("user_expressions", {}).get("pid", {})
+        # Nobody comes where no process could be made.
+        connection = await self.door.accept(
+            PATIENCE if said.get("status") == "ok" else 0
+        )
         if connection is None:
             return None
-        said = (reply or {}).get("user_expressions", {}).get("pid", {})
         pid = str(said.get("data", {}).get("text/plain", ""))
         return connection, pid if pid.isdecimal() else None
 
