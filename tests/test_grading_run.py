@@ -558,6 +558,40 @@ def test_a_process_that_is_killed_costs_nobody_a_point(tmp_path, empty, begin, v
     check(root)
 
 
+ON_A_SMALL_DISK = """
+cp -r {root}/. {disk} && cd {disk} || exit 9
+dd if=/dev/zero of=filler bs=1k 2>&1 | grep -q 'No space left' || exit 9
+truncate -s -{left}K filler
+{python} -m grading run --jobs 1 --no-sandbox; echo "first: $?"
+rm filler
+{python} -m grading run --jobs 1 --no-sandbox; echo "second: $?"
+cp -r {disk}/. {root}
+"""
+
+
+@pytest.mark.skipif(bool(SANDBOX), reason="bubblewrap makes the small disk")
+@pytest.mark.parametrize("left", [0, 60])
+def test_a_disk_that_is_really_full_loses_nothing(tmp_path, empty, left):
+    root, disk = handed_in(tmp_path / "course", empty), tmp_path / "disk"
+    disk.mkdir()
+    script = ON_A_SMALL_DISK.format(
+        root=root, disk=disk, left=left, python=sys.executable
+    )
+    small = ["bwrap", "--dev-bind", "/", "/", "--size", "4000000", "--tmpfs", str(disk)]
+    done = subprocess.run(
+        [*small, "sh", "-c", script],
+        env={**os.environ, "PYTHONPATH": str(small_course.REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "Traceback" not in said, said
+    assert "first: 2" in said and "second: 0" in said, said
+    check(root)
+
+
 # ---- Dask ---------------------------------------------------------------------------
 
 
@@ -570,7 +604,7 @@ def test_dask_gives_the_same_gradebook(tmp_path, empty, monkeypatch):
         root / "solutions/01_small" / NAME
     )
     monkeypatch.setenv("PYTHONPATH", str(small_course.REPOSITORY))
-    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(**options) as cluster:
         sandbox = "none" if SANDBOX else "warm"
         address = cluster.scheduler_address
