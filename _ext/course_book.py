@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from course_line import CourseLine
-from course_map import CourseMap
+from course_map import UNNUMBERED, CourseMap
 from docutils import nodes
 from sphinx.util.fileutil import copy_asset_file
 
@@ -145,13 +145,15 @@ def mark_chapter(app, doctree):
         return
     is_sheet = docname.endswith(SHEET)
     number = str(int(chapter["number"]))
-    if not is_sheet:
+    numbered = chapter["folder"] not in UNNUMBERED
+    if numbered and not is_sheet:
         _number_title(app.env, docname, number)
     bar = _bar(doctree)
     if bar is None:
         return
     bar["classes"].append("course-bar")
-    bar[0].insert(0, nodes.Text(f"Chapter {number} · "))
+    if numbered:
+        bar[0].insert(0, nodes.Text(f"Chapter {number} · "))
     if is_sheet:
         command = nodes.literal("", f"python -m dot2gpt start {chapter['folder']}")
         start = nodes.paragraph("", "To work on your own copy: ", command)

@@ -16,6 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 
 LESSON = re.compile(r"chapters/(\d\d)_(\w+)/\2$")
 LINK = re.compile(r"\]\(\.\./((\d\d)_\w+)/\w+\.ipynb\)")
+UNNUMBERED = {"00_basics"}  # what stands before the first chapter
 ROW, LEFT = 34, 96  # height of a line, width of the arcs, in px
 
 
@@ -54,7 +55,7 @@ class CourseMap(SphinxDirective):
         found = sorted(
             (match[1] + "_" + match[2], doc)
             for doc in self.env.found_docs
-            if (match := LESSON.match(doc))
+            if (match := LESSON.match(doc)) and doc.split("/")[1] not in UNNUMBERED
         )
         heads = {}
         for name, doc in found:

@@ -56,6 +56,12 @@ def soup(page):
     return BeautifulSoup((HTML / page).read_text("utf-8"), "html.parser")
 
 
+def number(page):
+    """What the book puts before a chapter's title; "" before the first chapter."""
+    folder = page.split("/")[1]
+    return "" if folder == "00_basics" else f"{int(folder[:2])} · "
+
+
 def test_the_pages_are_those_of_the_contents():
     expected = {f"{page}.html" for page in PAGES} | {"search.html"}
     assert set(built()) == expected, "run make clean and make book"
@@ -180,10 +186,10 @@ def test_page_leads_to_its_neighbours(page):
 def test_notebook_page_has_its_bar_and_buttons(page):
     html = soup(f"{page}.html")
     folder, name = page.split("/")[1:]
-    number = int(folder[:2])
     bar = html.select_one("article h1 + p.course-bar, article h1 + * + p.course-bar")
     assert bar, "the first paragraph is not a bar: *20 minutes · needs … · gives …*"
-    assert re.match(rf"Chapter {number} · \d+ min", bar.text), bar.text
+    chapter = number(page) and f"Chapter {number(page)}"
+    assert re.match(rf"{chapter}\d+ min", bar.text), bar.text
     lab = html.select_one("a.btn-open-in-lab")
     where = f"submitted/me/{folder}/{name}" if page in SHEETS else page
     assert lab["href"] == f"http://localhost:8888/lab/tree/{where}.ipynb"
@@ -211,8 +217,7 @@ def test_sidebar_and_front_page_list_every_chapter():
     for lesson, title in zip(CONTENTS, sidebar, strict=True):
         if lesson not in LESSONS:
             continue
-        number = int(lesson.split("/")[1][:2])
-        assert title.startswith(f"{number} · ")
+        assert title.startswith(number(lesson))
         bar = soup(f"{lesson}.html").select_one("p.course-bar").text
         minutes = re.search(r"(\d+) min", bar)[1]
         assert rows.get(lesson) == (title, minutes), f"index.md does not say {lesson}"
