@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).resolve().parents[1]
-FORMAT = 1  # part of the checksum: a new way of grading grades again
+FORMAT = 2  # part of the checksum: a new way of grading grades again
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from grading import confine, sandbox
 from grading.cgroup import Cgroup
-from grading.provisioners import Zygote, bare_environment
+from grading.provisioners import Zygote
+from grading.warm import Parent, bare_environment
 
 OLDEST = (0, 8)  # bubblewrap: the first that can forbid further user namespaces
 _INSTALL = {  # by the names that /etc/os-release gives a system and its relatives
@@ -128,14 +129,14 @@ def _try_plain():
 
 def _try_warm():
     """Have a zygote run nothing; returns the error, "" if it went well."""
-    box, zygote = sandbox.Box(), None
+    box, parent, zygote = sandbox.Box(), Parent(modules=()), None
     try:
         box.empty()
         box.give_to_sandbox()
         request = sandbox.zygote_request(
             ["--version"], box, [], sandbox.Bounds(), sandbox.environment(), []
         )
-        zygote = Zygote(modules=())
+        zygote = Zygote(parent)
         pid = zygote.ask("spawn", **request)["pid"]
         status = zygote.ask("wait", pid=pid)["status"]
         return f"exit status {status}" if status else ""
@@ -144,6 +145,7 @@ def _try_warm():
     finally:
         if zygote:
             zygote.close()
+        parent.close()
         box.remove()
 
 

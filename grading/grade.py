@@ -3,7 +3,9 @@
 The learner's cells run first, all of them, in a sandbox. After each answer a copy of
 the kernel is left behind; when all cells have run, each test is judged, outside, with
 the copy that was left after the answers before it. So a test's calls change nothing
-that another test sees, and what a test shows to an answer can't get into an output.
+that another test sees, and what a test shows to an answer can't get into an output. No
+hidden test asks anything before all tests have asked what learners have of them: so an
+answer can't say in a visible one what it was asked in a hidden one.
 """
 
 import asyncio
@@ -19,7 +21,9 @@ from grading.page import page
 from grading.referee import Referee
 
 USUAL = Limits()
+OVER = "not judged: the time for the whole notebook was over"
 CELLS_SHARE = 2 / 3  # of the whole time is for cells, so that tests get some
+VISIBLE_SHARE = 3 / 4  # of what is left then, so that hidden tests get some
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,14 @@ def grade(bundle, folder, limits=USUAL, sandbox="warm"):
         return Result("reported", [str(why)], scores, reasons, manual, "", seconds)
     run = Run(bundle, read, folder, limits, sandbox)
     asyncio.run(run.whole())
+    verdicts = {cell.grade_id: run.verdicts[cell.grade_id] for cell in bundle.tests}
     return Result(
         "reported" if run.trouble or run.missing else "graded",
         [*read.notes, *run.trouble],
-        {cell.grade_id: run.verdicts[cell.grade_id]["score"] for cell in bundle.tests},
-        {key: v["reason"] for key, v in run.verdicts.items() if v["reason"]},
+        {key: verdict["score"] for key, verdict in verdicts.items()},
+        {key: v["reason"] for key, v in verdicts.items() if v["reason"]},
         manual,
-        page(bundle, read.steps, run.cells.ran, run.verdicts),
+        page(bundle, read.steps, run.cells.ran, verdicts),
         time.monotonic() - began,
     )
 
@@ -116,32 +121,84 @@ class Run:
             await self.cells.run()
             with self.clock.stopped():
                 judge.wait()
-            for test in self.bundle.tests:
-                self.verdicts[test.grade_id] = await self._verdict(test, judge)
+            for test in await self._together(judge):
+                await self._alone(test, judge)
         finally:
             judge.close()
             await self.cells.close()
 
-    async def _verdict(self, test, judge):
-        """What Judge.test returns, for one test."""
-        left = self.clock.left()
+    async def _together(self, judge):
+        """Judge what learners have of all tests, then what is hidden.
+
+        Returns tests that have no verdict, as the sandbox or the judge broke: first
+        the one that may have done it.
+        """
+        begun, kept = [], self.clock.left() * (1 - VISIBLE_SHARE)
+        for test in self.bundle.tests:
+            said, copy = await self._begin(test, judge, kept)
+            if said is None:
+                begun.append((test, copy))
+            elif not await self._settle(test, said, copy):
+                return self._open(test)
+            elif begun and isinstance(said, str):  # the judge forgot those as well
+                return self._open()
+        for test, copy in begun:
+            said = self._finish(test, judge)
+            if not await self._settle(test, said, copy):
+                return self._open(test)
+            if isinstance(said, str):
+                return self._open()
+        return []
+
+    def _open(self, first=None):
+        """The tests without a verdict."""
+        tests = [t for t in self.bundle.tests if t.grade_id not in self.verdicts]
+        return sorted(tests, key=lambda test: test != first)
+
+    async def _alone(self, test, judge):
+        """Judge one test from its beginning to its end."""
+        said, copy = await self._begin(test, judge)
+        if said is None:
+            said = self._finish(test, judge)
+        if not await self._settle(test, said, copy):
+            await self._alone(test, judge)
+
+    async def _begin(self, test, judge, kept=0.0):
+        """(what Sitting.begin returns, the copy that it asked; None without one).
+
+        kept: seconds that are left for others.
+        """
+        left = self.clock.left() - kept
         if left <= 0:
-            return _none("not judged: the time for the whole notebook was over")
+            return _none(OVER), None
         copy = await self.cells.copy_for(test)
         if isinstance(copy, str):
-            return _none(copy)
-        connection, pid = copy
+            return _none(copy), None
         limits = replace(self.limits, test=min(self.limits.test, left))
-        with connection:
-            verdict = judge.test(test.grade_id, connection, limits)
-        if isinstance(verdict, str):
-            self.trouble.append(f"{test.grade_id}: {verdict}")
-            verdict = _none(verdict)
-        if verdict["reason"]:  # it may be running still; one that answered has ended
-            await self.cells.stop(pid)
+        with copy[0] as connection:
+            asked = self.cells.asked
+            return judge.begin(test.grade_id, connection, limits, asked), copy
+
+    def _finish(self, test, judge):
+        """What Sitting.finish returns."""
+        left = self.clock.left()
+        if left <= 0:
+            return _none(OVER)
+        self.cells.asked = True
+        limits = replace(self.limits, test=min(self.limits.test, left))
+        return judge.finish(test.grade_id, limits)
+
+    async def _settle(self, test, said, copy):
+        """Keep a verdict; returns False if the test should get another try."""
+        verdict = _none(said) if isinstance(said, str) else said
+        if copy and verdict["reason"]:  # it may be running still
+            await self.cells.stop(copy[1])
             if self.cells.lost_by_another():
-                return await self._verdict(test, judge)
-        return verdict
+                return False
+        if isinstance(said, str):
+            self.trouble.append(f"{test.grade_id}: {said}")
+        self.verdicts[test.grade_id] = verdict
+        return True
 
 
 class Cells:
@@ -157,8 +214,9 @@ class Cells:
         self.ran = {}  # place of a step -> what came of it
         self.last = len(steps)  # steps from here on are not run
         self.kernel, self.copies = None, {}
+        self.asked = False  # whether a hidden test has, in the present kernel
         self._broken, self._starts, self._lost = set(), 0, False
-        self._handed_out = 0  # copies of the present kernel
+        self._handed_out = set()  # grade_ids of the present kernel's copies
 
     async def run(self):
         """Run the cells, in one kernel after the other until one survives them."""
@@ -168,7 +226,7 @@ class Cells:
             if self._starts > self.limits.restarts + 1:
                 self.last = min(self.last, *self._broken, len(self.steps))
             self.kernel, self._lost = Kernel(self.sandbox, self.limits), False
-            self._handed_out = 0
+            self._handed_out, self.asked = set(), False
             number = await self._run_once()
             if number is None:
                 return
@@ -177,12 +235,14 @@ class Cells:
     async def copy_for(self, test):
         """The copy that waits for a test: (socket, process id), or why there is none.
 
-        A kernel that an earlier test has killed, and its copies with it, is made again.
+        A kernel that an earlier test has killed, and its copies with it, is made again,
+        and one whose copy for this test has been handed out.
         """
-        if self._lost and self._starts <= self.limits.restarts:
+        spent = self._lost or test.grade_id in self._handed_out
+        if spent and self._starts <= self.limits.restarts:
             await self.run()
         if not self._lost and test.grade_id in self.copies:
-            self._handed_out += 1
+            self._handed_out.add(test.grade_id)
             return self.copies.pop(test.grade_id)
         places = [
             number
@@ -200,7 +260,7 @@ class Cells:
         Then it gets another try, as the first in a new kernel.
         """
         again = self._starts <= self.limits.restarts
-        return self._lost and self._handed_out > 1 and again
+        return self._lost and len(self._handed_out) > 1 and again
 
     async def stop(self, pid):
         """End a copy."""

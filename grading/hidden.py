@@ -1,148 +1,204 @@
-"""What learners are told of hidden tests: their names, and the mistake, no values."""
+"""What learners are told of hidden tests: their names, and the mistake, no values.
+
+An answer that a hidden test has asked may say what it was asked in all that it returns
+and raises from then on. Of that, only texts that the author wrote are told.
+"""
 
 import ast
 import re
-import traceback
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 
 from dot2gpt import checks
 from grading.boundary import BoundaryError
+from grading.phases import constants
 
-FILE = "<test>"  # what tracebacks call a test cell
 LABEL = "hidden test"
 NOTHING = "wrong, for an input that is not shown"
-_DIFFERENCE = re.compile(r"(: )?\bgot [^ ]+( at \([^)]*\))?, expected [^ ]+$")
-_KIND = re.compile(r"(?<=expected numbers), got \w+$")  # a class that learners name
-_VALUES = re.compile(
-    r"\([^()]*\d[^()]*\)|\[[^\[\]]*\]|'[^']*'|\"[^\"]*\""
-    r"|(?<![A-Za-z_])[-+]?\d[\d.]*(?:e[-+]?\d+)?"
-)
+UNREAD = "what your code returned can't be read"
+# What learners are told of a row.
+SHOWN = "shown"  # all
+QUIET = "quiet"  # no values: a hidden test has asked before
+HIDDEN = "hidden"  # no values: it is a hidden test's
+MOST = 2000  # characters of a text that is looked at
+# What dot2gpt.checks says of values, and what is told of it.
+_PROBLEMS = {
+    r"got [^ ]+(?: at \([^)]*\))?, expected [^ ]+": "",
+    r"its shape is \(.*\), expected \(.*\)": "its shape is …, expected …",
+    r"\d+ of \d+ numbers are NaN": "… of … numbers are NaN",
+    r"expected numbers, got \w+": "expected numbers",
+    r"the message should contain .*": "the message should contain other words",
+    r"it is None: is a `return` missing\?": "it is None: is a `return` missing?",
+    r"no \w+ was raised": "no error was raised",
+}
+_PROBLEM = [
+    (re.compile(rf"(?:(?P<hint>.*): )?{problem}", re.DOTALL), told)
+    for problem, told in _PROBLEMS.items()
+]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table of checks, the error behind it, and what is told of it."""
+
+    what: str
+    passed: bool
+    hint: str
+    error: Exception | None
+    stage: str
+
+    def told(self, texts, first, label):
+        """(what, passed, hint) for the learner.
+
+        first: the row of that name that was judged before hidden tests; or None.
+        label: what a hidden test's name begins with.
+        """
+        what, row = self.what, self
+        if first and not self.passed:
+            both = not first.passed
+            row = first if both else Row(what, False, self.hint, self.error, QUIET)
+        elif self.stage == HIDDEN and not first:
+            what = label + what
+        if self.passed or row.stage == SHOWN:
+            return what, self.passed, row.hint
+        return what, False, texts.hint(row.hint, row.error)
 
 
 @dataclass(frozen=True)
 class Table:
-    """What one Checks has shown: (what, passed, hint) and the error, of each row."""
+    """What one Checks has shown: its Rows."""
 
     title: str
     rows: tuple
-    errors: tuple
 
     @classmethod
     def of(cls, table):
-        return cls(table.title, tuple(table.rows), tuple(getattr(table, "errors", ())))
+        """A Table of a Checks that `Judge` has watched."""
+        behind = getattr(table, "behind", ())
+        return cls(table.title, tuple(Row(*r, *b) for r, b in zip(table.rows, behind)))
 
-    def checks(self):
-        """A Checks with these rows."""
+    def checks(self, texts, first, label):
+        """A Checks with what is told of the rows; see `Row.told`."""
         made = checks.Checks(self.title)
-        made.rows = list(self.rows)
+        for row in self.rows:
+            before = first[row.what].pop(0) if first[row.what] else None
+            made.rows.append(row.told(texts, before, label))
         return made
 
-    def failure(self):
-        """The CheckFailed of these rows; None if all pass."""
-        display, checks._display = checks._display, lambda table: None
-        try:
-            self.checks().report()
-        except checks.CheckFailed as failed:
-            return failed
-        finally:
-            checks._display = display
 
+def told(tables, error, stage, texts, first=()):
+    """(a Checks for each table, the error) of a test cell, as learners may read them.
 
-def without_hidden(cell, tables, released, error):
-    """(tables, error) of a test cell that failed, without what is to stay hidden.
-
-    released: the tables of the same cell as learners have it, with the same answers;
-        None if it could not be run.
+    stage: when the error arose. texts: the author's. first: tables that the same cell
+    has shown as learners have it, with the same answers.
     """
-    if released is None:  # then only what is named in it as it stands
-        seen = Counter(dict.fromkeys(constants(cell.released), 1 << 30))
-    else:
-        seen = Counter(row[0] for table in released for row in table.rows)
-    words = constants(cell.source)
-    told = []
-    for table in tables:
-        rows = [
-            row if _take(seen, row[0]) else _hide(row, cause, words)
-            for row, cause in zip(table.rows, table.errors)
-        ]
-        told.append(Table(table.title, tuple(rows), table.errors))
-    failures = list(filter(None, (table.failure() for table in told)))
+    before = defaultdict(list)
+    for row in (row for table in first for row in table.rows):
+        before[row.what].append(row)
+    label = f"{LABEL}: " if error else ""
+    shown = [table.checks(texts, before, label) for table in tables]
+    if error is None or stage == SHOWN:
+        return shown, error
+    failures = list(filter(None, map(failure, shown)))
     if failures and isinstance(error, checks.CheckFailed):
-        return told, failures[-1]
-    return told, _hidden_error(cell, error)
+        return shown, failures[-1]
+    if stage == QUIET or isinstance(error, BoundaryError):
+        return shown, checks.Wrong(texts.hint(str(error), error))
+    return shown, checks.Wrong(f"a {LABEL} fails")
 
 
-def _take(seen, what):
-    """Whether a row of that name is left among those that learners see."""
-    seen[what] -= 1
-    return seen[what] >= 0
+def failure(table):
+    """The CheckFailed that a Checks ends with; None if all its rows pass."""
+    display, checks._display = checks._display, lambda table: None
+    try:
+        table.report()
+    except checks.CheckFailed as failed:
+        return failed
+    finally:
+        checks._display = display
 
 
-def _hide(row, error, words):
-    what, passed, hint = row
-    return f"{LABEL}: {what}", passed, "" if passed else hidden_hint(hint, error, words)
+class Texts:
+    """What the author wrote into pieces of Python, and what may be told of a hint."""
+
+    def __init__(self, *sources):
+        trees = [ast.parse(source) for source in sources]
+        self.words = constants(*trees)
+        nodes = [node for tree in trees for node in ast.walk(tree)]
+        forms = {_form(node) for node in nodes if isinstance(node, ast.JoinedStr)}
+        long = [word for word in self.words if len(word) > 3]
+        forms |= {form for word in long for form in [("", word), (word, "")]}  # sums
+        self.forms = sorted(form for form in forms if len(form) > 1)
+
+    def hint(self, hint, error):
+        """What a check that failed with `error` may say: nothing that an answer made.
+
+        hint: what it says of its own.
+        """
+        if isinstance(error, BoundaryError):
+            return UNREAD if hint.startswith(UNREAD) else hint
+        if hint in self.words or hint == checks.NOT_WRITTEN:
+            return hint
+        if not isinstance(error, checks.Wrong):
+            return f"{_standard_name(error)}, for an input that is not shown"
+        if hasattr(error, "_boundary_number"):  # raised by the answer
+            refusals = {str(checks.Forbidden(word)) for word in self.words}
+            return hint if hint in refusals else NOTHING
+        return self._known(hint) or NOTHING
+
+    def _known(self, hint):
+        if len(hint) > MOST:
+            return ""
+        for pattern, told in _PROBLEM:
+            if found := pattern.fullmatch(hint):
+                parts = self._authors(found["hint"] or ""), told
+                return ": ".join(filter(None, parts))
+        return self._authors(hint)
+
+    def _authors(self, text):
+        """A text of the author's, with "…" for values in it; "" if it is not one."""
+        if text in self.words:
+            return text
+        fitting = (_filled(form, text, self.words) for form in self.forms)
+        return max(filter(_letters, fitting), key=_letters, default="")
 
 
-def hidden_hint(hint, error, words):
-    """What a failed hidden check may say: the author's words, without values.
+def _form(node):
+    """The constant parts of an f-string, before, between and after its values."""
+    parts = [""]
+    for value in node.values:
+        if isinstance(value, ast.Constant):
+            parts[-1] += value.value
+        else:
+            parts.append("")
+    return tuple(parts)
 
-    words: the constant texts of the test cell.
+
+def _filled(form, text, words):
+    """`text` with "…" for values, if the f-string may have made it; else None.
+
+    A value that the author has written stays.
     """
-    if hint in words or hint == checks.NOT_WRITTEN or isinstance(error, BoundaryError):
-        return hint
-    if not isinstance(error, checks.Wrong):
-        return f"{_standard_name(error)}, for an input that is not shown"
-    if hasattr(error, "_boundary_number"):
-        # The learner's own code may have written this: it could hold what it was shown.
-        refusals = {str(checks.Forbidden(word)) for word in words}
-        return hint if hint in refusals else NOTHING
-    return _scrubbed(hint, words).strip(" :") or NOTHING
+    first, *middle, last = form
+    if not (text.startswith(first) and text.endswith(last)):
+        return None
+    place, end, told = len(first), len(text) - len(last), [first]
+    for part in (*middle, None):
+        found = end if part is None else text.find(part, place, end)
+        if found < place:
+            return None
+        value = text[place:found]
+        told.append(value if len(value) > 3 and value in words else "…")
+        told.append(part or "")
+        place = found + len(part or "")
+    return "".join([*told, last]).strip(" :")
+
+
+def _letters(text):
+    return sum(map(str.isalpha, text or ""))
 
 
 def _standard_name(error):
     """The name of Python's own class of an error: others the learner may have named."""
     kinds = type(error).__mro__
     return next(kind.__name__ for kind in kinds if kind.__module__ == "builtins")
-
-
-def _scrubbed(hint, words):
-    """A text without numbers and quotations, except in the author's own words."""
-    hint = _DIFFERENCE.sub("", _KIND.sub("", hint))
-    parts, place = [], 0
-    own = sorted((w for w in words if len(w) > 3 and w in hint), key=len, reverse=True)
-    pattern = "|".join(map(re.escape, own)) or "(?!)"
-    for match in re.finditer(pattern, hint):
-        parts += [_VALUES.sub("…", hint[place : match.start()]), match.group()]
-        place = match.end()
-    parts.append(_VALUES.sub("…", hint[place:]))
-    return "".join(parts)
-
-
-def constants(source):
-    """The texts that stand in a piece of Python, whole and as parts of f-strings."""
-    nodes = ast.walk(ast.parse(source))
-    return {
-        n.value for n in nodes if isinstance(n, ast.Constant) and type(n.value) is str
-    }
-
-
-def _hidden_error(cell, error):
-    """An error that a test cell ended with, unless it arose in its hidden part."""
-    lines = cell.source.splitlines()
-    frames = traceback.extract_tb(error.__traceback__)
-    numbers = [frame.lineno for frame in frames if frame.filename == FILE]
-    if numbers and _is_hidden(lines, numbers[0]):
-        return checks.Wrong(f"a {LABEL} fails")
-    return error
-
-
-def _is_hidden(lines, number):
-    """Whether a line stands between the marks of hidden tests."""
-    inside = False
-    for line in lines[:number]:
-        if "### BEGIN HIDDEN TESTS" in line:
-            inside = True
-        if "### END HIDDEN TESTS" in line:
-            inside = False
-    return inside

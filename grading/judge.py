@@ -12,12 +12,40 @@ import io
 import sys
 import time
 import types
+from dataclasses import dataclass, field
 
 import torch
 
 from dot2gpt import checks
-from grading.hidden import FILE, Table, without_hidden
+from grading.bundle import Cell
+from grading.hidden import HIDDEN, QUIET, SHOWN, Table, Texts, told
 from grading.outside import Outside
+from grading.phases import Phases, names_in, phases
+
+
+@dataclass
+class Case:
+    """A test cell that is judged, with an answer that waits.
+
+    world: the names and the random state that its next part starts from. seconds: that
+    this part may take. first: tables that the cell has shown as learners have it, if
+    its next part is the whole cell.
+    """
+
+    cell: Cell
+    phases: Phases
+    peer: Outside
+    tables: list = field(default_factory=list)
+    first: list = field(default_factory=list)
+    world: tuple = ()
+    seconds: float = 0.0
+
+    def goes_on(self, error):
+        """Whether there is more of it, and something to show of that."""
+        if self.phases.again:
+            failed = isinstance(error, checks.CheckFailed)
+            return not self.peer.gone and (error is None or failed)
+        return self.phases.hidden is not None and error is None
 
 
 class Judge:
@@ -27,7 +55,8 @@ class Judge:
     """
 
     def __init__(self, bundle):
-        self.bundle, self.tables = bundle, []
+        self.bundle, self.tables, self.stage = bundle, [], SHOWN
+        self._begun = {}  # grade_id -> a Case whose hidden tests wait
         main = sys.modules["__main__"] = types.ModuleType("__main__")
         self.names = main.__dict__
         self.names["display"] = lambda *_, **__: None
@@ -36,84 +65,99 @@ class Judge:
         for source in bundle.setup:
             exec(compile(source, "<set-up>", "exec"), self.names)
         _import_for(bundle.tests)
+        setup, tests = bundle.setup, bundle.tests
+        self.phases = {c.grade_id: phases(c.source, c.released) for c in tests}
+        self.texts = {c.grade_id: Texts(c.source, *setup) for c in tests}
         self._fresh = dict(self.names), torch.get_rng_state()
 
-    def test(self, cell, connection, limits):
-        """Run one test cell.
+    def begin(self, cell, connection, limits, asked=False):
+        """Run what learners have of a test cell.
+
+        asked: whether a hidden test may have asked an answer in this sandbox. Then no
+        text that an answer may have made is told.
 
         Returns {"score", "reason", "outputs"}: what the cell earns, why it is not all,
-        and what the notebook shows below it.
+        and what the notebook shows below it. None if it has more: see `finish`.
         """
         peer = Outside(connection, limits.call, time.monotonic() + limits.test)
-        checks.forbid = peer.forbid
-        self.tables = []
-        score, error = self._run(cell.source, peer, cell.points)
-        tables, self.tables = self.tables, []
-        if error is None and peer.gone:
-            score, error = 0.0, peer.gone  # a test that forgave it is none
-        if error is not None and cell.source != cell.released:
-            released = None
-            if not peer.gone:
-                peer.until = time.monotonic() + limits.test
-                self._run(cell.released, peer, cell.points)
-                released = self.tables
-            tables, error = without_hidden(cell, tables, released, error)
+        case = Case(cell, self.phases[cell.grade_id], peer)
+        self._turn_to(case, QUIET if asked else SHOWN)
+        score, error = self._run(case, case.phases.visible, self._fresh)
+        if not case.goes_on(error):
+            return self._verdict(case, score, error)
+        if case.phases.again:
+            case.first, case.tables, case.world = case.tables, [], self._fresh
+            case.seconds = limits.test
+        else:
+            case.world = dict(self.names), torch.get_rng_state()
+            case.seconds = peer.until - time.monotonic()
+        self._begun[cell.grade_id] = case
+        # An answer that is gone is asked nothing: its copy need not wait.
+        return self.finish(cell.grade_id, limits) if peer.gone else None
+
+    def finish(self, grade_id, limits):
+        """Run the rest of a test cell that was begun; returns what `begin` does."""
+        case = self._begun.pop(grade_id)
+        case.peer.until = time.monotonic() + min(case.seconds, limits.test)
+        self._turn_to(case, HIDDEN)
+        return self._verdict(case, *self._run(case, case.phases.hidden, case.world))
+
+    def _turn_to(self, case, stage):
+        self.tables, self.stage = case.tables, stage
+        checks.forbid = case.peer.forbid
+
+    def _run(self, case, part, world):
+        """(score, error or None) of a part of a test cell, whose tables are kept."""
+        self.names.clear()
+        self.names.update(world[0])
+        torch.set_rng_state(world[1])
+        try:
+            if world is self._fresh:
+                self.names.update(self._learners(case))
+            with contextlib.redirect_stdout(io.StringIO()):
+                value = part.run(self.names)
+        except BaseException as error:
+            return 0.0, error
+        if type(value) in (int, float):  # partial points, as nbgrader gives them
+            return min(max(float(value), 0.0), case.cell.points), None
+        return case.cell.points, None
+
+    def _verdict(self, case, score, error):
+        case.peer.connection.close()
+        if error is None and case.peer.gone:
+            score, error = 0.0, case.peer.gone  # a test that forgave it is none
+        texts = self.texts[case.cell.grade_id]
+        tables, error = told(case.tables, error, self.stage, texts, case.first)
         return {
             "score": score,
             "reason": said(error),
             "outputs": [shown(table) for table in tables] + raised(error),
         }
 
-    def _run(self, source, peer, points):
-        """(score, error or None) of a test cell, whose tables are kept."""
-        names, state = self._fresh
-        self.names.clear()
-        self.names.update(names)
-        torch.set_rng_state(state)
-        try:
-            tree = ast.parse(source)
-            self.names.update(self._learners(tree, peer))
-            last = tree.body[-1] if tree.body else None
-            if isinstance(last, ast.Expr):
-                tree.body.pop()
-            with contextlib.redirect_stdout(io.StringIO()):
-                exec(compile(tree, FILE, "exec"), self.names)
-                value = None
-                if isinstance(last, ast.Expr):
-                    value = eval(
-                        compile(ast.Expression(last.value), FILE, "eval"), self.names
-                    )
-        except BaseException as error:
-            return 0.0, error
-        if type(value) in (int, float):  # partial points, as nbgrader gives them
-            return min(max(float(value), 0.0), points), None
-        return points, None
-
-    def _learners(self, tree, peer):
+    def _learners(self, case):
         """{name: value or stand-in} of the learner's names that a test uses."""
         answers = {name for names in self.bundle.names.values() for name in names}
-        wanted = sorted((self.used | names_in(tree)) & answers)
-        fields, unpacker = peer.ask("names", lambda packer: {"names": wanted})
+        wanted = sorted((self.used | case.phases.names) & answers)
+        fields, unpacker = case.peer.ask("names", lambda packer: {"names": wanted})
         found = unpacker.value(fields.get("value"))
         return {name: found[name] for name in wanted if name in found}
 
     def _watch_tables(self):
-        """Keep each table of checks that is shown, with the error behind each row."""
+        """Keep each table of checks that is shown, with what is behind each row."""
         row = checks.Checks._row
 
-        def watched(self, what, run):
+        def watched(table, what, run):
             def watched_run():
+                nonlocal found
                 try:
                     run()
                 except Exception as error:
-                    errors.append(error)
+                    found = error
                     raise
 
-            errors = self.__dict__.setdefault("errors", [])
-            before = len(errors)
-            passed = row(self, what, watched_run)
-            if len(errors) == before:
-                errors.append(None)
+            found = None
+            passed = row(table, what, watched_run)
+            table.__dict__.setdefault("behind", []).append((found, self.stage))
             return passed
 
         checks.Checks._row = watched
@@ -132,12 +176,6 @@ def _import_for(tests):
             importlib.import_module(name)
 
 
-def names_in(*trees):
-    """The names that occur in syntax trees."""
-    nodes = [node for tree in trees for node in ast.walk(tree)]
-    return {node.id for node in nodes if isinstance(node, ast.Name)}
-
-
 def said(error):
     """Why a cell lost its points; "" if it did not."""
     if error is None:
@@ -151,10 +189,7 @@ def said(error):
 
 def shown(table):
     """The output of a notebook that shows a table of checks."""
-    data = {
-        "text/plain": repr(table.checks()),
-        "text/html": table.checks()._repr_html_(),
-    }
+    data = {"text/plain": repr(table), "text/html": table._repr_html_()}
     return {"output_type": "display_data", "data": data, "metadata": {}}
 
 

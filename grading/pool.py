@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import psutil
 
 from grading import intake, store
+from grading.warm import Parent
 
 GRACE = 120  # seconds on top of the limit for all cells: imports, start, clean-up
 TRIES = 2
@@ -81,9 +82,9 @@ def grade_packed(bundle, packed, limits, sandbox):
 class Local:
     """`jobs` processes, each of which grades one submission at a time.
 
-    Each is an executor of its own: when a process dies, it is known whose submission it
-    was grading. That one is tried again in a new process, and reported if it fails
-    again; the others go on.
+    All of them ask the warm parent of this process. Each is an executor of its own:
+    when a process dies, it is known whose submission it was grading. That one is tried
+    again in a new process, and reported if it fails again; the others go on.
     """
 
     def __init__(self, jobs, limits, sandbox):
@@ -134,6 +135,7 @@ class _Slot:
                 1,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_start_worker,
+                initargs=[Parent.of_this_process().requests],
             )
         self.task, self.began, self.late = task, time.monotonic(), False
         self.future = self.executor.submit(
@@ -182,8 +184,12 @@ def end_tree(pid, also=True):
                 child.kill()
 
 
-def _start_worker():
-    """In a new worker: leave Ctrl-C to the run, and end when the run is killed."""
+def _start_worker(requests):
+    """In a new worker: leave Ctrl-C to the run, and end when the run is killed.
+
+    requests: the socket of the run's warm parent.
+    """
+    Parent.given(requests)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", TQDM_DISABLE="1")
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -15,6 +15,7 @@ import atexit
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,33 +24,19 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+import psutil
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.provisioning import LocalProvisioner
 from traitlets import Int
 
-from grading import sandbox
+from grading import sandbox, warm
 from grading.cgroup import Cgroup
 from grading.sandbox import Bounds, Box
+from grading.warm import Parent, bare_environment, has_ended
 from grading.watch import Watch
 
 KERNELS = Path(__file__).resolve().parent / "kernels"
-PRELOAD = (  # what kernels have and sheets import
-    "ipykernel.kernelapp",
-    "ipykernel.debugger",
-    "ipykernel.ipkernel",
-    "IPython.core.debugger",
-    "IPython.extensions.storemagic",
-    "matplotlib.pyplot",
-    "matplotlib_inline.backend_inline",
-    "numpy",
-    "sqlite3",
-    "tornado.platform.asyncio",
-    "torch.nn.functional",
-    "torch.testing",
-    "tqdm",
-    "dot2gpt.checks",
-)
 NEEDED = ("SYSTEMROOT", "TEMP")  # without which no program runs on Windows
 SPECS = {"warm": "sandbox", "plain": "sandbox-plain", "none": "sandbox-none"}
 
@@ -167,11 +154,12 @@ class _Sandboxed(_Private):
             self.cgroup.remove()
 
     def why_ended(self):
-        """Which limit ended the kernel, as a sentence; "" if none did.
-
-        It is known at the latest after `shutdown_kernel`.
-        """
-        return self.watch.verdict if self.watch else ""
+        """Which limit ended the kernel, as a sentence; "" if none did."""
+        if not self.watch:
+            return ""
+        if self._kernel.poll() is not None:
+            self.watch.stop()  # after a last look
+        return self.watch.verdict
 
 
 class BwrapProvisioner(_Sandboxed):
@@ -225,26 +213,25 @@ class LocalPrivateProvisioner(_Private):
 
 
 class Zygote:
-    """The warm parent of this process's kernels, started when the first is wanted."""
+    """What forks this process's kernels, made when the first is wanted."""
 
     _one, _making = None, threading.Lock()
 
-    def __init__(self, modules=PRELOAD):
-        """modules: names of what it imports. Raises RuntimeError if it can't."""
+    def __init__(self, parent=None):
+        """parent: the warm parent to ask. Raises RuntimeError if there is no zygote."""
         self._lock, self._owner = threading.Lock(), os.getpid()
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "grading.zygote", *modules],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            cwd="/",
-            env=bare_environment() | sandbox.environment() | {"HOME": "/nonexistent"},
-            start_new_session=True,
-        )
-        if not self.process.stdout.readline():
-            command = " ".join(self.process.args)
+        me = os.pidfd_open(self._owner)
+        try:
+            parent = parent or Parent.of_this_process()
+            self.socket = parent.fork(warm.ZYGOTE, me)
+        finally:
+            os.close(me)
+        self._file = self.socket.makefile("rw")
+        said = self._file.readline()
+        if not said:
+            command = " ".join(warm.command())
             raise RuntimeError(f"the zygote did not start; to see why: {command}")
+        self.process = psutil.Process(json.loads(said)["pid"])
         atexit.register(self.close)
 
     @classmethod
@@ -257,7 +244,7 @@ class Zygote:
 
     def _is_ours(self):
         """Whether it lives, and was not inherited from the process that forked us."""
-        return self._owner == os.getpid() and self.process.poll() is None
+        return self._owner == os.getpid() and not has_ended(self.socket)
 
     def ask(self, op, **request):
         """Send a request and wait for the answer.
@@ -266,9 +253,9 @@ class Zygote:
         """
         with self._lock:
             try:
-                self.process.stdin.write(json.dumps({"op": op, **request}) + "\n")
-                self.process.stdin.flush()
-                line = self.process.stdout.readline()
+                self._file.write(json.dumps({"op": op, **request}) + "\n")
+                self._file.flush()
+                line = self._file.readline()
             except (OSError, ValueError):
                 line = ""
         if not line:
@@ -280,22 +267,24 @@ class Zygote:
 
     def close(self):
         """End it, and all its kernels."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
         try:
-            self.process.stdin.close()
             self.process.wait(5)
-        except (OSError, subprocess.TimeoutExpired):
+        except psutil.TimeoutExpired:
             self.process.kill()
-            self.process.wait()
+        with suppress(OSError):  # a request that it did not take any more
+            self._file.close()
+        self.socket.close()
 
 
 def _spawn(request):
     """A kernel from the zygote; once more if it died under the request."""
     for last in (False, True):
-        zygote = Zygote.of_this_process()
         try:
+            zygote = Zygote.of_this_process()
             return _Forked(zygote, zygote.ask("spawn", **request)["pid"])
         except ConnectionError:
-            zygote.process.wait()
             if last:
                 raise
 
@@ -349,11 +338,6 @@ class _Forked:
             except ConnectionError:  # its kernels have died with it
                 self.returncode = -signal.SIGKILL
         return self.returncode
-
-
-def bare_environment():
-    """The environment of what runs beside the sandbox: nothing of this process's."""
-    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8"}
 
 
 _swept = threading.Lock()

@@ -1,9 +1,10 @@
-"""A warm parent of judges: it has imported torch, and forks a judge per submission.
+"""Forks a judge per submission, from a process that has imported torch.
 
-A worker that grades starts one (`Referee.of_this_process`). For an assignment it forks
-a bench, which runs the set-up cells once; for a submission the bench forks a judge,
-which talks with the sandbox. So no submission can leave anything for the next one, and
-a test that runs wild is ended without harm. None of them ever runs a learner's code.
+A worker has the warm parent fork one for it (`Referee.of_this_process`). For an
+assignment it forks a bench, which runs the set-up cells once; for a submission the
+bench forks a judge, which talks with the sandbox. So no submission can leave anything
+for the next one, and a test that runs wild is ended without harm. None of them ever
+runs a learner's code.
 """
 
 import atexit
@@ -14,39 +15,33 @@ import pickle
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import traceback
 from contextlib import suppress
 
+from grading.warm import REFEREE, Parent, has_ended
+
 GRACE = 5  # seconds for a judge to say what came of a test
 MOST_BENCHES = 3
+STDERR = 2
 _SIZE = struct.Struct("!Q")
 
 
 class Referee:
-    """The warm parent of this process's judges, started when the first is wanted."""
+    """What forks this process's judges, made when the first is wanted."""
 
     _one, _making = None, threading.Lock()
 
     def __init__(self):
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "grading.referee", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"},
-            )
-        self.socket, self._lock, self._benches = ours, threading.Lock(), {}
+        self.socket = Parent.of_this_process().fork(REFEREE, STDERR)
+        self._lock, self._benches = threading.Lock(), {}
         atexit.register(self.close)
 
     @classmethod
     def of_this_process(cls):
         """The referee that lives; a new one if there is none, or it has died."""
         with cls._making:
-            if cls._one is None or cls._one.process.poll() is not None:
+            if cls._one is None or has_ended(cls._one.socket):
                 cls._one = cls()
             return cls._one
 
@@ -71,10 +66,6 @@ class Referee:
         for bench in self._benches.values():
             bench.close()
         self.socket.close()
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(2)
-        self.process.kill()
-        self.process.wait()
 
 
 class Bench:
@@ -137,16 +128,32 @@ class Sitting:
             self.socket.close()
             self.socket = None
 
-    def test(self, grade_id, connection, limits):
-        """Judge one test with an answer that waits at `connection`, a socket.
+    def begin(self, grade_id, connection, limits, asked=False):
+        """Judge what learners have of a test, with an answer that waits there.
 
-        Returns what Judge.test does, or the sentence why there is no verdict.
+        connection: a socket. asked: as of Judge.begin.
+
+        Returns what Judge.begin does, or the sentence why there is no verdict. With a
+        sentence, the tests that were begun before are lost.
         """
         self.socket = self.socket or self.bench.fork()
-        self.socket.settimeout(2 * limits.test + 2 * GRACE)
+        return self._say(("begin", grade_id, limits, asked), limits, connection)
+
+    def finish(self, grade_id, limits):
+        """Judge the rest of a test that was begun; returns what `begin` does."""
+        return self._say(("finish", grade_id, limits, True), limits)
+
+    def test(self, grade_id, connection, limits, asked=False):
+        """Judge one test from its beginning to its end; returns what `begin` does."""
+        verdict = self.begin(grade_id, connection, limits, asked)
+        return self.finish(grade_id, limits) if verdict is None else verdict
+
+    def _say(self, what, limits, connection=None):
+        self.socket.settimeout(limits.test + 2 * GRACE)
+        descriptors = [connection.fileno()] if connection else []
         try:
-            socket.send_fds(self.socket, [b"t"], [connection.fileno()])
-            _send(self.socket, pickle.dumps((grade_id, limits)))
+            socket.send_fds(self.socket, [b"t"], descriptors)
+            _send(self.socket, pickle.dumps(what))
             said = _take(self.socket)
         except OSError:
             said = b""
@@ -159,16 +166,21 @@ class Sitting:
 # ---- in the referee, the bench and the judge ----------------------------------------
 
 
-def main(descriptor):
-    """Fork a bench for each socket that comes, until the worker is gone."""
+def main(worker, errors):
+    """Fork a bench for each socket that comes, until the worker is gone.
+
+    errors: the descriptor for what belongs in the worker's log.
+    """
+    os.dup2(errors, STDERR)
+    os.close(errors)
+    import numpy
     from torch.overrides import resolve_name
 
-    from grading import judge  # noqa: F401 (what is slow to import)
+    from grading import bundle, judge  # noqa: F401 (what is slow to import)
 
+    numpy.random.seed()  # kernels come from the same parent and know its numbers
     resolve_name(len)  # it makes a table that checks.forbid needs
-    worker = socket.socket(fileno=descriptor)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for children
     gc.collect()
     gc.freeze()
     while True:
@@ -227,11 +239,15 @@ def _judge(judge, cells, worker):
         message, descriptors, _, _ = socket.recv_fds(worker, 1, 1)
         if not message:
             return
-        grade_id, limits = pickle.loads(_take(worker))
-        _limit_memory(before + limits.memory)
-        signal.setitimer(signal.ITIMER_REAL, 2 * limits.test + GRACE)
-        with socket.socket(fileno=descriptors[0]) as connection:
-            verdict = judge.test(cells[grade_id], connection, limits)
+        what, grade_id, limits, asked = pickle.loads(_take(worker))
+        most = min(_mapped() + limits.memory, before + 2 * limits.memory)
+        _limit_memory(most)  # those that were begun keep their values
+        signal.setitimer(signal.ITIMER_REAL, limits.test + GRACE)
+        if what == "begin":
+            connection = socket.socket(fileno=descriptors[0])
+            verdict = judge.begin(cells[grade_id], connection, limits, asked)
+        else:
+            verdict = judge.finish(grade_id, limits)
         _send(worker, json.dumps(verdict).encode())
 
 
@@ -279,7 +295,3 @@ def _exactly(connection, size):
             raise EOFError
         data += part
     return bytes(data)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

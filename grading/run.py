@@ -16,6 +16,7 @@ import psutil
 from grading import collect, intake, store
 from grading.gradebook import PATIENCE, GradebookError, Locked, Writer, patiently
 from grading.pool import Dask, EngineError, Failure, Local, Task
+from grading.warm import Parent
 
 ENOUGH = 3  # failures before anything succeeds: then the sheet is to blame
 BATCH = 20  # results that are written to the gradebook together
@@ -62,6 +63,8 @@ def run(root, options):
     with _alone(root), _terminated_as_interrupted():
         names = _assignments(root, options.names)
         _refuse_without_sandbox(options)
+        if not options.scheduler:
+            Parent.of_this_process()  # it gets ready while the gradebook is opened
         works = {name: _Work(root, name, options) for name in names}
         _check_only(options.only, works.values())
         try:

@@ -8,6 +8,7 @@ shares with this machine.
 import os
 import stat
 import threading
+import time
 from contextlib import suppress
 
 import psutil
@@ -64,13 +65,16 @@ class Watch:
         memory = f"it used more than {self._bounds.memory / 2**30:.3g} GiB of memory"
         if self._cgroup.folders:
             return memory if self._cgroup.out_of_memory() else ""
-        with suppress(psutil.NoSuchProcess):
-            family = psutil.Process(self._process.pid).children(recursive=True)
+        for _ in range(3):  # what ends meanwhile makes the others' share larger
+            family = []
+            with suppress(psutil.NoSuchProcess):
+                family = psutil.Process(self._process.pid).children(recursive=True)
             if len(family) > self._bounds.processes:
                 return f"it started more than {self._bounds.processes} processes"
-            if sum(map(_memory, family)) > self._bounds.memory:
-                return memory
-        return ""
+            if sum(map(_memory, family)) <= self._bounds.memory:
+                return ""
+            time.sleep(INTERVAL / 5)
+        return memory
 
 
 def _memory(process):

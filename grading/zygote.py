@@ -1,15 +1,13 @@
-"""A warm parent: it imports torch and ipykernel once and forks kernels into sandboxes.
+"""Forks kernels into sandboxes, from a process that has imported torch and ipykernel.
 
-It has one thread, and never runs a student's code. It reads requests from its standard
-input, a line of JSON each, and answers each with a line of JSON. A kernel is three
-processes: the supervisor, outside, which waits; the first process of the sandbox, which
-builds it and reaps; and the kernel. When the process that asked for kernels dies, the
-zygote ends them, cleans up and ends.
+A worker has the warm parent fork one for it. It has one thread, and never runs a
+student's code. It reads requests from its standard input, a line of JSON each, and
+answers each with a line of JSON. A kernel is three processes: the supervisor, outside,
+which waits; the first process of the sandbox, which builds it and reaps; and the
+kernel. When the worker dies, the zygote ends its kernels, cleans up and ends.
 """
 
 import ctypes
-import gc
-import importlib
 import json
 import os
 import select
@@ -38,21 +36,16 @@ ROOM = 1 << 30  # bytes of address space for threads' stacks and what sheets imp
 INODES = 20_000  # files in each temporary file system
 
 
-def main():
-    """Import what argv names, say so, and serve until the asking process is gone."""
-    parent = os.pidfd_open(os.getppid())
+def main(connection, worker):
+    """Serve until the worker is gone. worker: a pidfd of it."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # here, children are waited for
+    for number in (0, 1):
+        os.dup2(connection.fileno(), number)
+    connection.close()
     confine.new_keyring()
-    sys.modules["debugpy"] = None  # no kernel here is debugged, and it loads slowly
-    for name in sys.argv[1:]:
-        importlib.import_module(name)
-    gc.collect()
-    gc.freeze()  # so that a collection in a child does not copy every page
-    threads = len(os.listdir("/proc/self/task"))
-    if threads != 1:
-        sys.exit(f"the zygote has {threads} threads and can't fork safely")
-    _say({"ready": True})
+    _say({"pid": os.getpid()})
     kernels = {}
-    while (line := _next_line(parent)).endswith("\n"):
+    while (line := _next_line(worker)).endswith("\n"):
         request = json.loads(line)
         try:
             answer = _ANSWERS[request["op"]](request, kernels)
@@ -64,9 +57,9 @@ def main():
         confine.remove(*kernels[pid][1:])
 
 
-def _next_line(parent):
-    """A request; "" when the asking process has closed the pipe or is dead."""
-    ready, _, _ = select.select([sys.stdin, parent], [], [])
+def _next_line(worker):
+    """A request; "" when the worker has closed the socket or is dead."""
+    ready, _, _ = select.select([sys.stdin, worker], [], [])
     return sys.stdin.readline() if sys.stdin in ready else ""
 
 
@@ -312,7 +305,3 @@ def _mount(source, target, kind, flags, options=None):
         confine.call("mount", source, place, kind, ctypes.c_ulong(flags), options)
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror} {target}") from None
-
-
-if __name__ == "__main__":
-    main()

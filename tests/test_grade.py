@@ -2,8 +2,10 @@
 
 import base64
 import json
+import os
 import pickle
 import threading
+from pathlib import Path
 
 import nbformat
 import psutil
@@ -14,7 +16,10 @@ from grading.bundle import bundle
 from grading.grade import Result, grade
 from grading.limits import Limits
 from grading.page import harmless, harmless_markdown
+from grading.provisioners import Zygote
+from grading.referee import Sitting
 from tests import small_course
+from tests.hostile import sheet as sheets
 
 SANDBOX = "none" if doctor.problems() else "warm"
 QUICK = Limits(cell=2, call=1, test=5, total=40)
@@ -187,6 +192,55 @@ def double(x):
     assert outputs[-1][0]["data"]["text/plain"] == "[]"
 
 
+def test_what_a_hidden_test_asked_is_told_by_no_other_test(graded):
+    place = f"/tmp/asked-{os.getpid()}"
+    ask = "def double(x):\n    print(x, file=open({!r}, 'a'))\n    return 2 * x"
+    tell = "def total(row):\n    raise ValueError(open({!r}).read())"
+    answers = {"double": ask.format(place), "total": tell.format(place)}
+    result = graded(small_course.RIGHT | answers)
+    Path(place).unlink(missing_ok=True)
+    assert result.scores == ALL | {"test_total": 0}
+    assert "ValueError: 3" in result.reasons["test_total"]
+    outputs = [cell.get("outputs") for cell in cells_of(result).values()]
+    assert "-5" not in json.dumps([result.reasons, outputs])
+
+
+@pytest.fixture
+def two_hidden(tmp_path):
+    """Grades a sheet with hidden tests in two of its three test cells."""
+
+    def run(answers):
+        (tmp_path / sheets.NAME).write_text(json.dumps(sheets.notebook(answers)))
+        return grade(sheets.BUNDLE, tmp_path, QUICK, SANDBOX)
+
+    return run
+
+
+def test_tests_that_wait_in_a_judge_that_ends_are_judged_again(two_hidden, monkeypatch):
+    finish, ended = Sitting.finish, []
+
+    def end_first(self, grade_id, limits):
+        if ended:
+            return finish(self, grade_id, limits)
+        ended.append(grade_id)
+        self._leave()
+        return "the check did not end"
+
+    monkeypatch.setattr(Sitting, "finish", end_first)
+    result = two_hidden({})
+    assert ended == ["test_double"] and result.status == "reported"
+    assert result.scores == {"test_double": 0, "test_softmax": 3, "test_compose": 1}
+    assert result.reasons == {"test_double": "the check did not end"}
+
+
+def test_a_hidden_test_that_takes_the_sandbox_costs_its_own_points_alone(two_hidden):
+    kill = "import os\n        os.kill(os.getppid(), 9)\n        os._exit(0)"
+    double = f"def double(x):\n    if x > 9:\n        {kill}\n    return 2 * x"
+    result = two_hidden({"double": double})
+    assert result.scores == {"test_double": 0, "test_softmax": 3, "test_compose": 1}
+    assert "ended its own process" in result.reasons["test_double"]
+
+
 def test_a_submission_that_cannot_be_read_is_reported(sheet, tmp_path):
     result = grade(sheet, tmp_path, QUICK, SANDBOX)
     assert result.status == "reported" and "no notebook" in result.notes[0]
@@ -227,10 +281,10 @@ def test_it_grades_the_same_with_every_kind_of_kernel_and_in_threads(graded, she
 
 def test_nothing_is_left_behind(graded):
     def kernels():
+        if SANDBOX == "warm":
+            return len(Zygote.of_this_process().process.children(recursive=True))
         below = psutil.Process().children(recursive=True)
-        return sum(
-            "ipykernel" in " ".join(p.cmdline()[:4]) for p in below if p.is_running()
-        )
+        return sum("ipykernel" in " ".join(p.cmdline()[:4]) for p in below)
 
     graded(small_course.RIGHT)
     before = kernels()

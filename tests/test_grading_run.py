@@ -475,6 +475,10 @@ def is_tracker(process):
     return "resource_tracker" in " ".join(process.cmdline())
 
 
+def is_warm(process):
+    return "grading.warm" in process.cmdline()
+
+
 def all_gone(processes):
     left = psutil.wait_procs(processes, timeout=30)[1]
     return not [one for one in left if one.status() != psutil.STATUS_ZOMBIE]
@@ -540,14 +544,19 @@ def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path, empty, begin, numbe
     check(root)
 
 
-@pytest.mark.parametrize("victim", ["worker", "what the worker started"])
+@pytest.mark.parametrize("victim", ["workers", "the warm parent", "all that it forked"])
 def test_a_process_that_is_killed_costs_nobody_a_point(tmp_path, empty, begin, victim):
     root = handed_in(tmp_path / "course", empty)
     process = begin(root)
     processes = first_result(root, process)
-    workers = [p for p in processes if "spawn_main" in " ".join(p.cmdline())]
-    below_workers = [p for one in workers for p in one.children(recursive=True)]
-    for one in workers if victim == "worker" else below_workers:
+    (parent,) = [p for p in psutil.Process(process.pid).children() if is_warm(p)]
+    victims = {
+        "workers": [p for p in processes if "spawn_main" in " ".join(p.cmdline())],
+        "the warm parent": [parent],
+        "all that it forked": parent.children(recursive=True),
+    }
+    assert victims[victim]
+    for one in victims[victim]:
         with contextlib.suppress(psutil.NoSuchProcess):
             one.kill()
     said, _ = process.communicate(timeout=PATIENCE)
@@ -604,12 +613,14 @@ def test_dask_gives_the_same_gradebook(tmp_path, empty, monkeypatch):
         root / "solutions/01_small" / NAME
     )
     monkeypatch.setenv("PYTHONPATH", str(small_course.REPOSITORY))
+    before = set(below(psutil.Process()))  # what other tests have started
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(**options) as cluster:
         sandbox = "none" if SANDBOX else "warm"
         address = cluster.scheduler_address
         (outcome,) = run.run(root, run.Options(scheduler=address, sandbox=sandbox))
-        processes = [p for p in below(psutil.Process()) if not is_tracker(p)]
+        started = set(below(psutil.Process())) - before
+        processes = [p for p in started if not is_tracker(p)]
     assert all_gone(processes)
     assert outcome.graded == 4
     assert "symbolic link" in outcome.results["dan"].notes[0]

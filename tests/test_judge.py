@@ -1,15 +1,18 @@
 """The judge: tests outside, answers in a sandbox, the verdict of a single process."""
 
 import json
+import re
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from dot2gpt import checks
 from grading import doctor
 from grading.bundle import Bundle, Cell, bundle, defined
-from grading.hidden import NOTHING
+from grading.hidden import NOTHING, Texts
 from grading.limits import Limits
+from grading.phases import phases
 from grading.referee import MOST_BENCHES, Referee
 from tests.answers import load
 from tests.judging import Court, answer_cases
@@ -395,18 +398,80 @@ c.close("shown", lambda: f(2), 4)
 c.close("secret", lambda: f(17.25), 34.5, hint="double it",
         mistakes={"you squared it": 17.25**2})
 c.close("plain", lambda: f(18.25), 36.5)
-c.that("told", lambda: tell(f(19.25)))
+c.that("told", lambda: tell(f(19.25), 19.25))
 c.that("raised", lambda: g(20.25))
 c.that("said", lambda: h(21.25))
 ### END HIDDEN TESTS
 c.report()
 """
 TELL = """
-def tell(got):
-    if got != 38.5:
-        raise checks.Wrong(f"add it to itself: got {got} for 19.25, not '38.5'")
+def tell(got, x):
+    if got != 2 * x:
+        raise checks.Wrong(f"add it to itself: got {got} for {x}, not {2 * x!r}")
     return True
 """
+
+# Test cells whose hidden tests ask before a visible row does, or between two, as it is
+# written; and words of that row.
+ORDERS = {
+    "a row below": """
+        c = checks.Checks("t")
+        ### BEGIN HIDDEN TESTS
+        c.close("secret", lambda: f(17.25), 34.5)
+        ### END HIDDEN TESTS
+        c.close("shown", lambda: f(2), 4)
+        c.report()
+        """,
+    "a loop": """
+        c = checks.Checks("t")
+        cases = [("shown", 2)]
+        ### BEGIN HIDDEN TESTS
+        cases += [("secret", 17.25)]
+        ### END HIDDEN TESTS
+        for label, x in cases:
+            c.close(label, lambda: f(x), 2 * x)
+        c.report()
+        """,
+    "a loop that is run again": """
+        c = checks.Checks("t")
+        cases = [("shown", 2)]
+        ### BEGIN HIDDEN TESTS
+        cases.insert(0, ("secret", 17.25))
+        ### END HIDDEN TESTS
+        for label, x in cases:
+            c.close(label, lambda: f(x), 2 * x)
+        c.report()
+        """,
+    "within a block": """
+        c = checks.Checks("t")
+        with torch.no_grad():
+            ### BEGIN HIDDEN TESTS
+            c.close("secret", lambda: f(17.25), 34.5)
+            ### END HIDDEN TESTS
+            c.close("shown", lambda: f(2), 4)
+        c.report()
+        """,
+    "no table": """
+        ### BEGIN HIDDEN TESTS
+        hidden = f(17.25)
+        ### END HIDDEN TESTS
+        assert f(2) == 4, f(2)
+        """,
+}
+SPY = """
+seen = []
+def f(x):
+    seen.append(x)
+    if x == 2:
+        raise ValueError(f"seen: {seen}")
+    return str(seen)
+"""
+
+
+def released(source):
+    """A test cell without its hidden tests."""
+    parts = re.split(r"### (?:BEGIN|END) HIDDEN TESTS\n", source)
+    return "".join(parts[::2])
 
 
 def small(cells, setup=SETUP):
@@ -427,9 +492,11 @@ def court():
     """A court where every answer and test of this file is at hand."""
     cells = {k: (answer, test, None) for k, (answer, test) in FEATURES.items()}
     cells |= {k: (answer, test, None) for k, (answer, test, _) in FAILURES.items()}
-    released = "\n".join([*HIDDEN.splitlines()[:2], "c.report()"])
     answer = "def f(x):\n    return 2 * x\ng = h = f"
-    cells["hidden"] = answer, HIDDEN, released
+    cells["hidden"] = answer, HIDDEN, released(HIDDEN)
+    for name, source in ORDERS.items():
+        source = textwrap.dedent(source)
+        cells[name] = answer, source, released(source)
     with Court(small(cells, SETUP + TELL), SANDBOX) as court:
         yield court
 
@@ -469,6 +536,41 @@ def test_what_a_hidden_test_shows_is_not_told(court):
     assert not any(f"{n}.25" in json.dumps(verdict) for n in (17, 18, 19, 20))
     assert "stolen" not in json.dumps(verdict)
     assert "f(x)" not in json.dumps(verdict)
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_no_text_is_made_by_an_answer_that_a_hidden_test_has_asked(court, name):
+    told = json.dumps(court.judge(f"test_{name}", [SPY]))
+    assert "17.25" not in told
+    assert "ValueError: seen: [2]" in told, "the first that is asked is the visible one"
+    assert court.judge(f"test_{name}", ["def f(x):\n    return 2 * x"])["score"] == 2
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_nothing_is_told_where_a_hidden_test_has_asked_before(court, name):
+    connection, _ = court.runner.run(court._copy([SPY]))
+    with connection:
+        verdict = court.sitting.test(f"test_{name}", connection, court.limits, True)
+    assert "seen" not in json.dumps(verdict) and verdict["score"] == 0
+    assert NOTHING in verdict["reason"] or "ValueError, for an" in verdict["reason"]
+
+
+def test_loops_are_run_in_two_parts_unless_it_makes_a_difference():
+    def is_run_again(name):
+        source = textwrap.dedent(ORDERS[name])
+        return phases(source, released(source)).again
+
+    runs = {name: is_run_again(name) for name in ORDERS}
+    again = ["a loop that is run again", "within a block"]
+    assert [name for name, is_so in runs.items() if is_so] == again
+
+
+def test_a_text_that_an_answer_could_make_is_not_told():
+    words = Texts('Wrong(f"you say {got}, it is {want}: {why}"); "add the rows"')
+    told = words.hint("you say hbjb, it is 17: add the rows", checks.Wrong())
+    assert told == "you say …, it is …: add the rows"
+    for hint in ("you say hbjb", "hbjb", "the message should contain 'x': hbjb"):
+        assert "hbjb" not in words.hint(hint, checks.Wrong())
 
 
 def test_what_a_released_test_shows_is_told(court):

@@ -20,7 +20,6 @@ class Case:
     lost: exercises that do not deserve their points.
     says: words of a note or a reason of the result. shows: of its notebook.
     secrets: what must not be in the result, besides those of the world.
-    known: what is wrong with the judge, if it does not withstand this one yet.
     as_it_is: without defence, the file is run as it is, its own test cells included.
 
     The cells know ROOT (the course's folder), OWN (the submission's), HOME (the
@@ -40,7 +39,6 @@ class Case:
     shows: str = ""
     secrets: tuple = ()
     as_it_is: bool = False
-    known: str = ""
 
     def __str__(self):
         return f"{self.family}: {self.name}"

@@ -179,7 +179,6 @@ double(
             raise ValueError(seen)
         return 2 * x
     """,
-    known="a visible check may say what a hidden one has asked before it",
     lost=("double",),
 )
 double(
@@ -194,7 +193,6 @@ double(
     def compose(f, n):
         raise ValueError(open("/tmp/" + MARK).read())
     """,
-    known="a visible check may say what a hidden one has asked before it",
     lost=("compose",),
 )
 double(
