@@ -8,7 +8,6 @@ shares with this machine.
 import os
 import stat
 import threading
-import time
 from contextlib import suppress
 
 import psutil
@@ -65,16 +64,15 @@ class Watch:
         memory = f"it used more than {self._bounds.memory / 2**30:.3g} GiB of memory"
         if self._cgroup.folders:
             return memory if self._cgroup.out_of_memory() else ""
-        for _ in range(3):  # what ends meanwhile makes the others' share larger
-            family = []
-            with suppress(psutil.NoSuchProcess):
-                family = psutil.Process(self._process.pid).children(recursive=True)
+        with suppress(psutil.NoSuchProcess):
+            family = []  # the sandbox's first process is ours, and cannot be read
+            for first in psutil.Process(self._process.pid).children():
+                family += first.children(recursive=True)
             if len(family) > self._bounds.processes:
                 return f"it started more than {self._bounds.processes} processes"
-            if sum(map(_memory, family)) <= self._bounds.memory:
-                return ""
-            time.sleep(INTERVAL / 5)
-        return memory
+            if sum(map(_memory, family)) > self._bounds.memory:
+                return memory
+        return ""
 
 
 def _memory(process):
