@@ -61,8 +61,8 @@ check: $(VENV)/.ready-tests
 
 test: $(VENV)/.ready-tests book
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests
-	TQDM_DISABLE=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval chapters solutions appendix
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests
+	TQDM_DISABLE=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval chapters solutions appendix
 
 benchmark: $(VENV)/.ready-tests
 	@$(BIN)/python -m benchmarks

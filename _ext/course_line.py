@@ -86,7 +86,7 @@ def steps():
     causal = np.where(np.tri(len(X), dtype=bool), scores, -np.inf)
     views = softmax(2 * gram), softmax(-raw), softmax(raw)
     return [
-        ("X·Xᵀ", "how alike two words are", "A symmetric 4 by 4 heat map.", heat(gram)),
+        ("X·Xᵀ", "a number for each pair", "A symmetric 4 by 4 heat map.", heat(gram)),
         ("softmax", "rows that add up to 1", "Each row now has its own strongest cell.",
          heat(softmax(gram))),
         ("Q·Kᵀ", "questions meet keys", "A heat map that is not symmetric.",

@@ -39,7 +39,7 @@ class ALBERTConfig:
 
 class ALBERT(nn.Module):
     """A BERT with a factorised token table and one layer applied n_layers times (Lan et
-    al. 2020, section 3.1). config: an ALBERTConfig."""
+    al. 2019, section 3.1). config: an ALBERTConfig."""
 
     def __init__(self, config):
         super().__init__()
@@ -105,7 +105,7 @@ def swap_pairs(first, second, generator=None):
 
 class ALBERTForPreTraining(nn.Module):
     """ALBERT with its two objectives: which token was hidden, and whether two pieces of
-    text were swapped (Lan et al. 2020, section 3.1). config: an ALBERTConfig."""
+    text were swapped (Lan et al. 2019, section 3.1). config: an ALBERTConfig."""
 
     def __init__(self, config):
         super().__init__()

@@ -56,7 +56,7 @@ def student_of(teacher):
 
 def direction_loss(student, teacher):
     """1 minus the cosine of the two models' hidden states, averaged over tokens (Sanh
-    et al. 2019, section 3). student, teacher: (..., d_model); the teacher gets no
+    et al. 2019, section 2). student, teacher: (..., d_model); the teacher gets no
     gradient."""
     return 1 - F.cosine_similarity(student, teacher.detach(), dim=-1).mean()
 

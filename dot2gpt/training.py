@@ -166,15 +166,17 @@ def load_checkpoint(path, model=None, optimizer=None, generator=None, check=None
 def distributed():
     """Join the processes that torchrun has started, for the time of a `with`.
 
-    Yields rank and number of processes, (0, 1) without torchrun. With CUDA each process
-    takes a GPU of its own and they talk by NCCL, else by gloo.
+    Yields rank and number of processes, (0, 1) without torchrun. Where there is a GPU
+    for each process it takes its own, and what lies there travels by NCCL. All else
+    travels by gloo.
     """
     if not dist.is_torchelastic_launched():
         yield 0, 1
         return
-    if torch.cuda.is_available():
+    own_gpu = torch.cuda.device_count() >= int(os.environ["LOCAL_WORLD_SIZE"])
+    if own_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if own_gpu else "gloo")
     try:
         yield rank_and_size()
     finally:
@@ -208,17 +210,19 @@ def mean_over_processes(value):
     """The mean of a number over all processes, the same float on each of them."""
     if not dist.is_initialized():
         return float(value)
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    total = torch.tensor(float(value), dtype=torch.float64, device=device)
+    total = torch.tensor(float(value), dtype=torch.float64)
     dist.all_reduce(total)
     return total.item() / dist.get_world_size()
 
 
 def pick_device():
-    """The torch.device to train on: cuda, else mps (Apple), else cpu."""
+    """The torch.device to train on: cuda, else mps (Apple), else cpu.
+
+    Several processes get no mps: gloo cannot carry its tensors.
+    """
     if torch.cuda.is_available():
         return torch.device("cuda")
-    if torch.backends.mps.is_available():
+    if torch.backends.mps.is_available() and rank_and_size()[1] == 1:
         return torch.device("mps")
     return torch.device("cpu")
 

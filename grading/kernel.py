@@ -5,12 +5,15 @@ import json
 import logging
 import marshal
 import socket
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from queue import Empty
 
 import zmq
+from jupyter_client.asynchronous import AsyncKernelClient
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook, new_output
@@ -63,6 +66,7 @@ class Kernel:
         self.limits = limits
         self.manager = kernel_manager(kind, Bounds(memory=limits.memory))
         self.manager.context.sndtimeo = 1000 * SENDING
+        self.manager.client_factory = _Prompt
         self.client = _Client(
             new_notebook(),
             km=self.manager,
@@ -187,8 +191,6 @@ class Kernel:
         return None
 
     async def _message(self, client):
-        from queue import Empty
-
         while True:
             try:
                 return await client.get_shell_msg(timeout=0.5)
@@ -251,6 +253,28 @@ def _inside_half():
         text = (HERE / f"{name}.py").read_text(encoding="utf-8")
         parts[name] = compile(text, f"<judge {name}>", "exec", dont_inherit=True)
     return marshal.dumps(parts)  # the sandbox has the same Python
+
+
+class _Prompt(AsyncKernelClient):
+    """A client that is ready once the kernel is.
+
+    jupyter_client's own then waits until the kernel has said nothing for 0.2 s. What it
+    would throw away so belongs to no cell, and nbclient passes over it.
+    """
+
+    async def wait_for_ready(self, timeout=None):
+        """Wait for the kernel; raises RuntimeError if it dies or takes too long."""
+        end = time.monotonic() + (timeout or START)
+        while time.monotonic() < end:
+            self.kernel_info()
+            with suppress(Empty):
+                reply = await self.get_shell_msg(timeout=1)
+                if reply["msg_type"] == "kernel_info_reply":
+                    await self.get_iopub_msg(timeout=0.2)  # so what it shows arrives
+                    return
+            if not await self.is_alive():
+                raise RuntimeError("the kernel died before it was ready")
+        raise RuntimeError(f"the kernel was not ready after {timeout:g} s")
 
 
 class _Client(NotebookClient):

@@ -62,9 +62,9 @@ def run(root, options):
     options.limits = options.limits or _usual_limits()
     with _alone(root), _terminated_as_interrupted():
         names = _assignments(root, options.names)
-        _refuse_without_sandbox(options)
         if not options.scheduler:
-            Parent.of_this_process()  # it gets ready while the gradebook is opened
+            Parent.of_this_process()  # it gets ready while all else does
+        _refuse_without_sandbox(options)
         works = {name: _Work(root, name, options) for name in names}
         _check_only(options.only, works.values())
         try:

@@ -1,4 +1,4 @@
-"""What several test files share: a Chromium."""
+"""What several test files share: a Chromium, and who runs which tests."""
 
 import shutil
 
@@ -12,6 +12,18 @@ CHROMIUM_ARGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+# Fixtures that take seconds to make, once a file and process.
+COSTLY = {"court", "elsewhere", "graded", "lab", "project", "real", "released"}
+COSTLY |= {"together", "trained"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Have one process run all tests of a file that share a costly fixture."""
+    for item in items:
+        if costly := COSTLY & set(getattr(item, "fixturenames", ())):
+            group = f"{item.path.stem} {min(costly)}"
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 import re
 import textwrap
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -57,17 +56,10 @@ def judged(chapter):
     return wrong
 
 
-@pytest.fixture(scope="module")
-def sheets():
-    """{chapter: a future of what is wrong}; two sheets at a time."""
-    with ThreadPoolExecutor(2) as pool:
-        yield {chapter.name: pool.submit(judged, chapter) for chapter in SHEETS}
-
-
 @pytest.mark.parametrize("chapter", SHEETS, ids=lambda c: c.name)
-def test_a_sheet_gets_the_verdicts_that_it_gets_in_one_process(sheets, chapter):
+def test_a_sheet_gets_the_verdicts_that_it_gets_in_one_process(chapter):
     """tests/test_sheets.py asserts the same of the same answers, in one process."""
-    assert sheets[chapter.name].result() == []
+    assert judged(chapter) == []
 
 
 # ---- what tests may do --------------------------------------------------------------

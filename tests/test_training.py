@@ -23,6 +23,7 @@ from dot2gpt.training import (
     clip_gradients,
     cosine_schedule,
     cross_entropy,
+    distributed,
     evaluate,
     load_checkpoint,
     new_optimizer,
@@ -406,6 +407,44 @@ def test_the_device_is_the_fastest_there_is():
             assert pick_device().type == "cpu"
 
 
+def test_several_processes_do_not_take_apples_device():
+    with (
+        mock.patch("torch.cuda.is_available", return_value=False),
+        mock.patch("torch.backends.mps.is_available", return_value=True),
+        mock.patch("dot2gpt.training.rank_and_size", return_value=(1, 2)),
+    ):
+        assert pick_device().type == "cpu", "gloo moves no tensors of mps"
+
+
+@pytest.mark.parametrize(
+    "n_gpus, backend, taken",
+    [
+        (0, "gloo", []),
+        (1, "gloo", []),  # two processes share it
+        (2, "cpu:gloo,cuda:nccl", [1]),
+        (8, "cpu:gloo,cuda:nccl", [1]),
+    ],
+)
+def test_nccl_is_used_only_with_a_gpu_for_each_process(
+    n_gpus, backend, taken, monkeypatch
+):
+    begun, devices = [], []
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    for name, stand_in in {
+        "distributed.is_torchelastic_launched": lambda: True,
+        "distributed.init_process_group": begun.append,
+        "distributed.destroy_process_group": lambda: None,
+        "cuda.is_available": lambda: n_gpus > 0,
+        "cuda.device_count": lambda: n_gpus,
+        "cuda.set_device": devices.append,
+    }.items():
+        monkeypatch.setattr(f"torch.{name}", stand_in)
+    with distributed():
+        pass
+    assert (begun, devices) == ([backend], taken)
+
+
 # ---- two processes ------------------------------------------------------------------
 
 TOGETHER = """
@@ -502,7 +541,6 @@ def together(tmp_path_factory):
     return [json.loads((folder / f"{r}_of_2.json").read_text()) for r in (0, 1)]
 
 
-@pytest.mark.xdist_group("two processes")
 def test_two_processes_have_the_losses_of_one(together):
     model, data, _ = new_run(batch=6, dropout=0.0)
     alone = train(model, data, CONFIG, validate=lambda m: m[2].bias.sum().item())
@@ -517,7 +555,6 @@ def test_two_processes_have_the_losses_of_one(together):
     assert "loss=" in together[0]["bar"] and together[1]["bar"] == ""
 
 
-@pytest.mark.xdist_group("two processes")
 def test_two_processes_stop_after_the_same_step_save_once_and_go_on(together):
     for said in together:
         assert said["stop"] == "stopped after step 5"
@@ -526,14 +563,12 @@ def test_two_processes_stop_after_the_same_step_save_once_and_go_on(together):
     assert [said["saved"] for said in together] == [1, 0]
 
 
-@pytest.mark.xdist_group("two processes")
 def test_nan_on_one_process_and_odd_batches_stop_both(together):
     for said in together:
         assert said["nan"].startswith("FloatingPointError: the loss is nan at step 0")
         assert said["odd"].startswith("ValueError: a batch of 3 sequences is not")
 
 
-@pytest.mark.xdist_group("two processes")
 def test_a_killed_process_ends_the_other_and_leaves_the_checkpoint(tmp_path):
     code, err = torchrun(KILLED, tmp_path)
     assert code != 0 and "Signal 9 (SIGKILL)" in err

@@ -123,9 +123,11 @@ def main():
     if not paths:
         print("nothing changed")
         return
-    # One thread a kernel: outputs repeat, and the notebooks share the cores evenly.
+    # One thread a kernel: outputs repeat, and the notebooks share the cores evenly. If
+    # a lesson asks for two threads, they wait asleep: else they spin for a busy core.
     os.environ.update(
         OMP_NUM_THREADS="1",
+        OMP_WAIT_POLICY="passive",
         PYTHONHASHSEED="0",
         TQDM_DISABLE="1",
         MPLBACKEND="module://matplotlib_inline.backend_inline",

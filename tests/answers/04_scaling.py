@@ -128,6 +128,56 @@ SELF_MOMENTS = [
     ),
 ]
 
+PUBLISHED_SCORES = [
+    wrong(
+        "the table of tokens",
+        "this is QKᵀ",
+        """
+        def published_scores(time, d):
+            return time, time, d
+        """,
+    ),
+    wrong(
+        "the variance of QKᵀ",
+        "runs over the tokens",
+        """
+        def published_scores(time, d):
+            return d, d, d
+        """,
+    ),
+    wrong(
+        "the shape of QKᵀ",
+        "the shape is that of QKᵀ",
+        """
+        def published_scores(time, d):
+            return time, time, time
+        """,
+    ),
+    wrong(
+        "standard deviation",
+        "standard deviation, not the variance",
+        """
+        def published_scores(time, d):
+            return d, d, math.sqrt(time)
+        """,
+    ),
+    right(
+        "from the shapes of the product",
+        """
+        def published_scores(time, d):
+            q = torch.empty(time, d)
+            return [*(q.T @ q).shape, q.shape[0]]
+        """,
+    ),
+    right(
+        "as a tensor",
+        """
+        def published_scores(time, d):
+            return torch.tensor([d, d, time])
+        """,
+    ),
+]
+
 
 def predicted(one, root_head, root_model, head):
     """The code of a prediction in the order 1, √d_k, √d_model, d_k."""
@@ -552,6 +602,7 @@ TEMPERATURE_FOR = [
 ANSWERS = {
     "moments": MOMENTS,
     "self_moments": SELF_MOMENTS,
+    "published_scores": PUBLISHED_SCORES,
     "prediction": PREDICTION,
     "query_gradient": QUERY_GRADIENT,
     "verdicts": VERDICTS,
