@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 
 from grading import intake
-from grading.kernel import Kernel, KernelDied, Ran
+from grading.kernel import Ahead, Kernel, KernelDied, Ran
 from grading.limits import Limits
 from grading.page import page
 from grading.referee import Referee
@@ -62,27 +62,52 @@ def grade(bundle, folder, limits=USUAL, sandbox="warm"):
     Raises RuntimeError where no sandbox can be made or the sheet's own set-up fails:
     then the submission is not to blame.
     """
+    with Desk() as desk:
+        return desk.grade(bundle, folder, limits, sandbox)
+
+
+class Desk:
+    """Grades one submission after the other; used as a context, by one thread."""
+
+    def __init__(self):
+        self._runner, self._ahead = asyncio.Runner(), Ahead()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._runner.run(self._ahead.drop())
+        self._runner.close()
+
+    def grade(self, bundle, folder, limits=USUAL, sandbox="warm", more=False):
+        """Grade a submission as `grade` does.
+
+        more: another one of the same sheet follows. While this one is at work, the
+            next one's kernel gets ready.
+        """
+        run = _begin(bundle, folder, limits, sandbox)
+        if isinstance(run, Run):
+            self._runner.run(run.whole(self._ahead, more))
+            return run.result()
+        return run
+
+
+def _begin(bundle, folder, limits, sandbox):
+    """The Run of a submission, or at once its Result if it can't be read."""
     began = time.monotonic()
-    manual = [cell.grade_id for cell in bundle.manual]
     try:
         read = intake.read(folder, bundle)
     except intake.Rejected as why:
         scores = {cell.grade_id: 0.0 for cell in bundle.tests}
-        reasons = dict.fromkeys(scores, str(why))
+        reasons, manual = dict.fromkeys(scores, str(why)), _by_hand(bundle)
         seconds = time.monotonic() - began
         return Result("reported", [str(why)], scores, reasons, manual, "", seconds)
-    run = Run(bundle, read, folder, limits, sandbox)
-    asyncio.run(run.whole())
-    verdicts = {cell.grade_id: run.verdicts[cell.grade_id] for cell in bundle.tests}
-    return Result(
-        "reported" if run.trouble or run.missing else "graded",
-        [*read.notes, *run.trouble],
-        {key: verdict["score"] for key, verdict in verdicts.items()},
-        {key: v["reason"] for key, v in verdicts.items() if v["reason"]},
-        manual,
-        page(bundle, read.steps, run.cells.ran, verdicts),
-        time.monotonic() - began,
-    )
+    return Run(bundle, read, folder, limits, sandbox, began)
+
+
+def _by_hand(bundle):
+    """The grade_ids that a person grades."""
+    return [cell.grade_id for cell in bundle.manual]
 
 
 class Clock:
@@ -107,25 +132,42 @@ class Clock:
 class Run:
     """One submission on its way through the sandbox and past the judge."""
 
-    def __init__(self, bundle, read, folder, limits, sandbox):
+    def __init__(self, bundle, read, folder, limits, sandbox, began):
         self.bundle, self.limits, self.clock = bundle, limits, Clock(limits.total)
+        self.read, self.began = read, began
         own = {step.grade_id for step in read.steps}
         self.missing = [key for key in bundle.names if key not in own]
         self.cells = Cells(bundle, read.steps, folder, limits, sandbox, self.clock)
         self.trouble, self.verdicts = self.cells.trouble, {}
 
-    async def whole(self):
-        """Run the cells, then the tests."""
+    async def whole(self, ahead, more):
+        """Run the cells, then the tests.
+
+        ahead: an Ahead that may have a kernel. more: whether it should get another one.
+        """
         judge = Referee.of_this_process().sitting(self.bundle)
         try:
-            await self.cells.run()
+            await self.cells.run(ahead, more)
             with self.clock.stopped():
-                judge.wait()
+                await asyncio.to_thread(judge.wait)
             for test in await self._together(judge):
                 await self._alone(test, judge)
         finally:
             judge.close()
             await self.cells.close()
+
+    def result(self):
+        """The Result, once it is over."""
+        verdicts = {c.grade_id: self.verdicts[c.grade_id] for c in self.bundle.tests}
+        return Result(
+            "reported" if self.trouble or self.missing else "graded",
+            [*self.read.notes, *self.trouble],
+            {key: verdict["score"] for key, verdict in verdicts.items()},
+            {key: v["reason"] for key, v in verdicts.items() if v["reason"]},
+            _by_hand(self.bundle),
+            page(self.bundle, self.read.steps, self.cells.ran, verdicts),
+            time.monotonic() - self.began,
+        )
 
     async def _together(self, judge):
         """Judge what learners have of all tests, then what is hidden.
@@ -143,7 +185,7 @@ class Run:
             elif begun and isinstance(said, str):  # the judge forgot those as well
                 return self._open()
         for test, copy in begun:
-            said = self._finish(test, judge)
+            said = await self._finish(test, judge)
             if not await self._settle(test, said, copy):
                 return self._open(test)
             if isinstance(said, str):
@@ -159,7 +201,7 @@ class Run:
         """Judge one test from its beginning to its end."""
         said, copy = await self._begin(test, judge)
         if said is None:
-            said = self._finish(test, judge)
+            said = await self._finish(test, judge)
         if not await self._settle(test, said, copy):
             await self._alone(test, judge)
 
@@ -177,21 +219,22 @@ class Run:
         limits = replace(self.limits, test=min(self.limits.test, left))
         with copy[0] as connection:
             asked = self.cells.asked
-            return judge.begin(test.grade_id, connection, limits, asked), copy
+            begin = judge.begin, test.grade_id, connection, limits, asked
+            return await asyncio.to_thread(*begin), copy
 
-    def _finish(self, test, judge):
+    async def _finish(self, test, judge):
         """What Sitting.finish returns."""
         left = self.clock.left()
         if left <= 0:
             return _none(OVER)
         self.cells.asked = True
         limits = replace(self.limits, test=min(self.limits.test, left))
-        return judge.finish(test.grade_id, limits)
+        return await asyncio.to_thread(judge.finish, test.grade_id, limits)
 
     async def _settle(self, test, said, copy):
         """Keep a verdict; returns False if the test should get another try."""
         verdict = _none(said) if isinstance(said, str) else said
-        if copy and verdict["reason"]:  # it may be running still
+        if copy and verdict["gone"]:  # it may be running still
             await self.cells.stop(copy[1])
             if self.cells.lost_by_another():
                 return False
@@ -209,7 +252,7 @@ class Cells:
 
     def __init__(self, bundle, steps, folder, limits, sandbox, clock):
         self.bundle, self.steps, self.folder = bundle, steps, folder
-        self.limits, self.sandbox, self.clock = limits, sandbox, clock
+        self.limits, self.kind, self.clock = limits, (bundle, limits, sandbox), clock
         self.trouble = []  # sentences
         self.ran = {}  # place of a step -> what came of it
         self.last = len(steps)  # steps from here on are not run
@@ -218,16 +261,18 @@ class Cells:
         self._broken, self._starts, self._lost = set(), 0, False
         self._handed_out = set()  # grade_ids of the present kernel's copies
 
-    async def run(self):
-        """Run the cells, in one kernel after the other until one survives them."""
+    async def run(self, ahead=None, more=False):
+        """Run the cells, in one kernel after the other until one survives them.
+
+        ahead: an Ahead, whose kernel is used if it fits. more: have it start another.
+        """
         while True:
             await self.close()
             self._starts += 1
             if self._starts > self.limits.restarts + 1:
                 self.last = min(self.last, *self._broken, len(self.steps))
-            self.kernel, self._lost = Kernel(self.sandbox, self.limits), False
-            self._handed_out, self.asked = set(), False
-            number = await self._run_once()
+            self._lost, self._handed_out, self.asked = False, set(), False
+            number = await self._run_once(ahead, more)
             if number is None:
                 return
             self._broken.add(number)
@@ -278,11 +323,22 @@ class Cells:
             await self.kernel.close()
             self.kernel = None
 
-    async def _run_once(self):
-        """Run the cells in the new kernel; returns the place of one that broke it."""
+    async def _start(self, ahead, more):
+        """Get a kernel that is ready."""
+        if ahead:
+            self.kernel = await ahead.take(*self.kind, self.folder)
+        if not self.kernel:
+            _, limits, sandbox = self.kind
+            self.kernel = Kernel(sandbox, limits)
+            await self.kernel.start(self.bundle.setup, self.folder)
+        if more:
+            ahead.begin(*self.kind)
+
+    async def _run_once(self, ahead, more):
+        """Run the cells in a new kernel; returns the place of one that broke it."""
         try:
             with self.clock.stopped():
-                await self.kernel.start(self.bundle.setup, self.folder)
+                await self._start(ahead, more)
         except KernelDied as why:
             raise RuntimeError(f"no sandbox can be made: {why}") from None
         tests, number = self._tests_after(), -1
@@ -290,7 +346,7 @@ class Cells:
             await self._leave_copies(tests.get(-1, []))
             for number, step in enumerate(self.steps[: self.last]):
                 if step.cell_type == "code" and number not in self._broken:
-                    if not await self._step(number, step):
+                    if not await self._step(number, step, number in tests):
                         break
                 await self._leave_copies(tests.get(number, []))
         except KernelDied as why:
@@ -301,8 +357,8 @@ class Cells:
             return number
         return None
 
-    async def _step(self, number, step):
-        """Run one cell; returns whether there was time for it."""
+    async def _step(self, number, step, copy):
+        """Run one cell, and have a copy left; returns whether there was time for it."""
         left = self.clock.left() - self.limits.total * (1 - CELLS_SHARE)
         if left <= 0:
             self.last = number
@@ -310,7 +366,7 @@ class Cells:
             self.trouble.append(f"{self._label(number)} {over}")
             return False
         seconds = min(self.limits.cell, max(1, left))
-        self.ran[number] = await self.kernel.cell(step.source, seconds)
+        self.ran[number] = await self.kernel.cell(step.source, seconds, copy)
         if self.ran[number].late:
             late = f"it did not end in {seconds:.0f} s"
             self.ran[number].outputs.append(_error(late))
@@ -339,7 +395,7 @@ class Cells:
 
 def _none(why):
     """The verdict on a test that was not judged."""
-    return {"score": 0.0, "reason": why, "outputs": [_error(why)]}
+    return {"score": 0.0, "reason": why, "outputs": [_error(why)], "gone": True}
 
 
 def _error(why):

@@ -76,8 +76,9 @@ class Judge:
         asked: whether a hidden test may have asked an answer in this sandbox. Then no
         text that an answer may have made is told.
 
-        Returns {"score", "reason", "outputs"}: what the cell earns, why it is not all,
-        and what the notebook shows below it. None if it has more: see `finish`.
+        Returns {"score", "reason", "outputs", "gone"}: what the cell earns, why it is
+        not all, what the notebook shows below it, and whether the answer ended or had
+        to be left. None if it has more: see `finish`.
         """
         peer = Outside(connection, limits.call, time.monotonic() + limits.test)
         case = Case(cell, self.phases[cell.grade_id], peer)
@@ -132,6 +133,7 @@ class Judge:
             "score": score,
             "reason": said(error),
             "outputs": [shown(table) for table in tables] + raised(error),
+            "gone": case.peer.gone is not None,
         }
 
     def _learners(self, case):

@@ -19,7 +19,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from grading.provisioners import kernel_manager
-from grading.sandbox import Bounds
+from grading.sandbox import Bounds, beside
 
 HERE = Path(__file__).resolve().parent
 PARTS = ("codec", "shared", "calls", "boundary", "inside")
@@ -82,7 +82,7 @@ class Kernel:
             },
             log=logging.Logger("grading", logging.CRITICAL + 1),
         )
-        self.door = None
+        self.door, self._left = None, None
 
     async def start(self, setup, folder=None):
         """Start it, with the judge's half and the course's set-up cells.
@@ -122,14 +122,17 @@ class Kernel:
             channel.socket.sndtimeo = 1000 * SENDING
         client.hb_channel.pause()  # it sends in a thread, which `close` waits for
 
-    async def cell(self, source, seconds):
+    async def cell(self, source, seconds, copy=False):
         """Run a cell of the learner's; returns a Ran.
+
+        copy: the next `checkpoint` follows at once. The request for the cell asks for
+            it, too: one request takes half the time of two.
 
         Raises KernelDied if it takes the kernel with it or can't be stopped.
         """
         cell = new_code_cell(source)
         self.client.nb.cells.append(cell)
-        self.client.begin(seconds)
+        self.client.begin(seconds, self._leave_copy() if copy else {})
         try:
             await self.client.async_execute_cell(cell, len(self.client.nb.cells) - 1)
         except (DeadKernelError, zmq.Again):
@@ -138,6 +141,7 @@ class Kernel:
             raise KernelDied(f"a cell did not stop after {seconds:g} s") from None
         if self.client.late and await self.run("", PATIENCE) is None:
             raise KernelDied(f"a cell did not stop after {seconds:g} s")
+        self._left = _copy_in(self.client.reply)
         return Ran(cell.outputs, cell.execution_count, self.client.late)
 
     def why_ended(self):
@@ -150,18 +154,19 @@ class Kernel:
 
         Returns None if the kernel does not leave one.
         """
-        inside = "__import__('grading.inside').inside"
-        code = f"{inside}.checkpoint({self.door.path!r}, globals())"
-        reply = await self.run("", PATIENCE, {"pid": code})
-        said = (reply or {}).get("user_expressions", {}).get("pid", {})
+        told, self._left = self._left, None
+        if told is None:  # after a cell that failed, nothing else is worked out
+            reply = await self.run("", PATIENCE, self._leave_copy())
+            told = _copy_in(reply) or (False, None)
+        left, pid = told
         # Nobody comes where no process could be made.
-        connection = await self.door.accept(
-            PATIENCE if said.get("status") == "ok" else 0
-        )
-        if connection is None:
-            return None
-        pid = str(said.get("data", {}).get("text/plain", ""))
-        return connection, pid if pid.isdecimal() else None
+        connection = await self.door.accept(PATIENCE if left else 0)
+        return None if connection is None else (connection, pid)
+
+    def _leave_copy(self):
+        """The expression that leaves one, with its name."""
+        inside = "__import__('grading.inside').inside"
+        return {"pid": f"{inside}.checkpoint({self.door.path!r}, globals())"}
 
     async def stop(self, pid):
         """End such a copy, if the kernel still listens."""
@@ -213,6 +218,60 @@ class Kernel:
         await self.manager.cleanup_resources()
 
 
+class Ahead:
+    """A kernel that gets ready for a submission before it is known whose.
+
+    So it shows no files: a submission that comes with some gets another one.
+    """
+
+    def __init__(self):
+        self._kernel = self._starting = self._kind = None
+
+    def begin(self, bundle, limits, sandbox):
+        """Have one get ready, if none does; from within the event loop."""
+        if self._kernel is None:
+            self._kernel, self._kind = (
+                Kernel(sandbox, limits),
+                (bundle, limits, sandbox),
+            )
+            self._starting = asyncio.create_task(self._kernel.start(bundle.setup))
+
+    async def take(self, bundle, limits, sandbox, folder):
+        """The kernel, if there is one that can be used for what lies in `folder`."""
+        if self._kernel is None:
+            return None
+        if self._kind == (bundle, limits, sandbox) and not any(beside(folder)):
+            await asyncio.wait([self._starting])
+            failed = self._starting.exception()
+            if not failed and await self._kernel.manager.is_alive():
+                kernel, self._kernel = self._kernel, None
+                return kernel
+        await self.drop()
+        return None
+
+    async def drop(self):
+        """End the kernel, if there is one."""
+        if self._kernel:
+            await asyncio.wait([self._starting])  # else it might come to life later
+            self._starting.exception()  # whoever starts the next one will say it
+            kernel, self._kernel = self._kernel, None
+            await kernel.close()
+
+
+def _copy_in(reply):
+    """What a kernel's reply says of a copy: (whether there is one, its process id).
+
+    None if it says nothing. A learner's kernel may say anything.
+    """
+    said = (reply or {}).get("user_expressions")
+    said = said.get("pid") if isinstance(said, dict) else None
+    if not isinstance(said, dict):
+        return None
+    data = said.get("data")
+    pid = str(data.get("text/plain")) if isinstance(data, dict) else ""
+    return said.get("status") == "ok", pid if pid.isdecimal() else None
+
+
 class Door:
     """The socket through which the sandbox reaches the judge."""
 
@@ -260,7 +319,17 @@ class _Prompt(AsyncKernelClient):
 
     jupyter_client's own then waits until the kernel has said nothing for 0.2 s. What it
     would throw away so belongs to no cell, and nbclient passes over it.
+
+    expressions: to be worked out after the code of a request that names none.
     """
+
+    expressions = {}
+
+    def execute(self, code, **options):
+        """As of AsyncKernelClient."""
+        return super().execute(
+            code, **{"user_expressions": self.expressions, **options}
+        )
 
     async def wait_for_ready(self, timeout=None):
         """Wait for the kernel; raises RuntimeError if it dies or takes too long."""
@@ -283,14 +352,17 @@ class _Client(NotebookClient):
     def __init__(self, notebook, *, most, **options):
         super().__init__(notebook, **options)
         self.most, self.size, self.late = most, 0, False
-        self.on_cell_executed = self._note_late
+        self.reply = {}  # of the kernel to the last cell
+        self.on_cell_executed = self._note_reply
 
-    def begin(self, seconds):
+    def begin(self, seconds, expressions):
         self.timeout = max(1, round(seconds))
-        self.size, self.late = 0, False
+        self.size, self.late, self.reply = 0, False, {}
+        self.kc.expressions = expressions
 
-    def _note_late(self, cell, cell_index, execute_reply):
-        self.late = execute_reply["content"].get("ename") == "CellTimeoutError"
+    def _note_reply(self, cell, cell_index, execute_reply):
+        self.reply = execute_reply["content"]
+        self.late = self.reply.get("ename") == "CellTimeoutError"
 
     def process_message(self, msg, cell, cell_index):
         """As of NotebookClient, for what is shown, as long as there is room."""

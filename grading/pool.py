@@ -69,6 +69,18 @@ def grade_folder(bundle, folder, limits, sandbox):
     return grade(bundle, folder, limits=limits, sandbox=sandbox)
 
 
+_desk = []  # of this worker
+
+
+def grade_next(bundle, folder, limits, sandbox, more):
+    """Grade one submission of several, in a worker; see grading.grade.Desk."""
+    from grading.grade import Desk
+
+    if not _desk:
+        _desk.append(Desk())
+    return _desk[0].grade(bundle, folder, limits, sandbox, more)
+
+
 def grade_packed(bundle, packed, limits, sandbox):
     """Grade a submission that came as bytes, on a machine that has no submitted/."""
     with tempfile.TemporaryDirectory(prefix="submission-") as folder:
@@ -97,7 +109,7 @@ class Local:
         while waiting or any(slot.task for slot in self.slots):
             for slot in self.slots:
                 if waiting and not slot.task:
-                    slot.start(waiting.popleft(), self.limits, self.sandbox)
+                    self._start(slot, waiting)
             busy = [slot for slot in self.slots if slot.task]
             wait([s.future for s in busy], timeout=1, return_when=FIRST_COMPLETED)
             for slot in busy:
@@ -111,9 +123,14 @@ class Local:
                 if again:
                     waiting.append(task)
                 if waiting:  # at once: what is done with the result takes its time
-                    slot.start(waiting.popleft(), self.limits, self.sandbox)
+                    self._start(slot, waiting)
                 if not again:
                     yield task, result
+
+    def _start(self, slot, waiting):
+        task = waiting.popleft()
+        more = len(waiting) >= len(self.slots)  # so that this one gets another
+        slot.start(task, self.limits, self.sandbox, more)
 
     def close(self):
         for slot in self.slots:
@@ -128,7 +145,7 @@ class _Slot:
         self.began = 0.0
         self.late = False
 
-    def start(self, task, limits, sandbox):
+    def start(self, task, limits, sandbox, more):
         before = set(multiprocessing.active_children())
         if not self.executor:
             self.executor = ProcessPoolExecutor(
@@ -139,7 +156,7 @@ class _Slot:
             )
         self.task, self.began, self.late = task, time.monotonic(), False
         self.future = self.executor.submit(
-            grade_folder, task.bundle, task.folder, limits, sandbox
+            grade_next, task.bundle, task.folder, limits, sandbox, more
         )
         new = set(multiprocessing.active_children()) - before
         self.process = next(iter(new), self.process)

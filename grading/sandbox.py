@@ -8,6 +8,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 
 from grading import confine
@@ -215,25 +216,18 @@ class Box:
                 os.chown(path, confine.NOBODY, confine.NOBODY, follow_symlinks=False)
 
     def take_files(self, folder):
-        """Copy the files beside a notebook; returns the copies' paths, top level only.
+        """Copy what lies beside a notebook; returns the copies' paths, top level only.
 
-        Notebooks, links, and what exceeds MOST_FILES or MOST_BYTES are left out.
+        What exceeds MOST_FILES or MOST_BYTES is left out.
         """
-        number = total = 0
-        for where, folders, names in os.walk(folder):
-            folders.sort()
-            for path in (Path(where, name) for name in sorted(names)):
-                if path.suffix == ".ipynb" or path.is_symlink() or not path.is_file():
-                    continue
-                number, total = number + 1, total + path.stat().st_size
-                if number > MOST_FILES or total > MOST_BYTES:
-                    return self._readable_copies()
-                copy = self.files / path.relative_to(folder)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, copy)
-        return self._readable_copies()
-
-    def _readable_copies(self):
+        total = 0
+        for path in islice(beside(folder), MOST_FILES):
+            total += path.stat().st_size
+            if total > MOST_BYTES:
+                break
+            copy = self.files / path.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
         for where, _, names in os.walk(self.files):
             os.chmod(where, 0o755)
             for name in names:
@@ -244,6 +238,16 @@ class Box:
         """Remove the folder and let go of the lock."""
         shutil.rmtree(self.path, ignore_errors=True)
         self._lock.close()
+
+
+def beside(folder):
+    """What lies in a submission's folder; no notebooks, links, and nbgrader's file."""
+    for where, folders, names in os.walk(folder):
+        folders.sort()
+        for path in (Path(where, name) for name in sorted(names)):
+            own = path.suffix == ".ipynb" or path == Path(folder, "timestamp.txt")
+            if not own and not path.is_symlink() and path.is_file():
+                yield path
 
 
 def _run_folder():

@@ -44,6 +44,7 @@ PRELOAD = (  # what kernels and judges have, and sheets import
 )
 ZYGOTE, REFEREE = b"z", b"r"
 _HUGE, _MADV_COLLAPSE = 2 << 20, 25
+_HUGE_HEAP = "glibc.malloc.hugetlb=1"  # so that less is left for _use_huge_pages
 _THREADS = "/proc/self/task"  # Linux only; elsewhere there are no zygotes
 
 
@@ -68,7 +69,7 @@ class Parent:
                 cwd="/",
                 env=bare_environment()
                 | sandbox.environment()
-                | {"HOME": "/nonexistent"},
+                | {"HOME": "/nonexistent", "GLIBC_TUNABLES": _HUGE_HEAP},
                 start_new_session=True,
             )
         atexit.register(self.close)
@@ -137,7 +138,6 @@ def main():
     gc.disable()  # imports leave no garbage worth a quarter of their time
     for name in sys.argv[1:]:
         importlib.import_module(name)
-    gc.collect()
     gc.freeze()  # so that a collection in a child does not copy every page
     gc.enable()
     _use_huge_pages()
