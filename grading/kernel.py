@@ -212,7 +212,7 @@ class Kernel:
         if self.manager.has_kernel:
             try:
                 await self.manager.shutdown_kernel(now=True)
-            except zmq.Again:  # it could not be told that it is killed
+            except zmq.ZMQError:  # it could not be told that it is killed
                 await self.manager.provisioner.kill()
                 await self.manager.provisioner.wait()
         await self.manager.cleanup_resources()

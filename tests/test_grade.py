@@ -5,6 +5,9 @@ import json
 import os
 import pickle
 import threading
+import time
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -13,7 +16,8 @@ import pytest
 
 from grading import doctor
 from grading.bundle import bundle
-from grading.grade import Result, grade
+from grading.grade import Desk, Result, grade
+from grading.kernel import Kernel
 from grading.limits import Limits
 from grading.page import harmless, harmless_markdown
 from grading.provisioners import Zygote
@@ -279,17 +283,102 @@ def test_it_grades_the_same_with_every_kind_of_kernel_and_in_threads(graded, she
     assert found == [want]
 
 
-def test_nothing_is_left_behind(graded):
-    def kernels():
-        if SANDBOX == "warm":
-            return len(Zygote.of_this_process().process.children(recursive=True))
-        below = psutil.Process().children(recursive=True)
-        return sum("ipykernel" in " ".join(p.cmdline()[:4]) for p in below)
+def kernels():
+    """The processes of all kernels that this process has started."""
+    if SANDBOX == "warm":
+        return Zygote.of_this_process().process.children(recursive=True)
+    below = psutil.Process().children(recursive=True)
+    return [p for p in below if "ipykernel" in " ".join(p.cmdline()[:4])]
 
+
+def runs(process):
+    """Whether it has not ended, waited for or not."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_nothing_is_left_behind(graded):
     graded(small_course.RIGHT)
-    before = kernels()
+    before = len(kernels())
     graded({"double": "def double(x):\n    while True: pass"})
-    assert kernels() == before
+    assert len(kernels()) == before
+
+
+# ---- one after the other ------------------------------------------------------------
+
+
+@pytest.fixture
+def hand_in(tmp_path):
+    """Puts answers, and files beside them, into a folder of their own."""
+
+    def folder(answers, **files):
+        made = tmp_path / str(len(list(tmp_path.iterdir())))
+        made.mkdir()
+        small_course.save(small_course.sheet(answers), made / "small_exercises.ipynb")
+        for name, text in files.items():
+            (made / name.replace("_", ".")).write_text(text)
+        return made
+
+    return folder
+
+
+@pytest.fixture
+def starts(monkeypatch):
+    """The folders that kernels were started with."""
+    noted, start = [], Kernel.start
+
+    async def noting(self, setup, folder=None):
+        noted.append(folder)
+        await start(self, setup, folder)
+
+    monkeypatch.setattr(Kernel, "start", noting)
+    return noted
+
+
+def test_the_next_kernel_is_ready_and_serves_what_comes_alone(sheet, hand_in, starts):
+    helper = {**small_course.RIGHT, "double": "from helper import double"}
+    folders = [
+        hand_in({"double": "def double(x): return x", "axis": "axis = -1"}),
+        hand_in(small_course.RIGHT, timestamp_txt="2026-11-01 12:00:00 UTC"),
+        hand_in(helper, helper_py="def double(x):\n    return 2 * x"),
+        hand_in({}),
+    ]
+    before = len(kernels())
+    with Desk() as desk:
+        got = [desk.grade(sheet, f, QUICK, SANDBOX, more=True) for f in folders]
+        assert len(kernels()) > before, "none is ready for a fifth"
+    assert len(kernels()) == before
+    scores = [sum(result.scores.values()) for result in got]
+    assert scores == [1, 6, 6, 0]
+    # The first comes to nothing that is ready; the third's files need one of their own.
+    assert starts == [folders[0], None, None, folders[2], None, None]
+
+
+def test_a_kernel_that_died_while_it_waited_is_replaced(sheet, hand_in, starts):
+    folders = [hand_in(small_course.RIGHT) for _ in range(2)]
+    before = kernels()
+    with Desk() as desk:
+        desk.grade(sheet, folders[0], QUICK, SANDBOX, more=True)
+        ahead = set(kernels()) - set(before)
+        for process in ahead:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        while any(map(runs, ahead)):
+            time.sleep(0.01)
+        result = desk.grade(sheet, folders[1], QUICK, SANDBOX)
+    assert (result.status, result.scores) == ("graded", ALL)
+    assert starts == [folders[0], None, folders[1]]
+
+
+def test_another_sheet_gets_its_own_kernel(sheet, hand_in, starts):
+    other = replace(sheet, cells=(replace(sheet.cells[0], source="y = 1"),))
+    folders = [hand_in(small_course.RIGHT) for _ in range(2)]
+    with Desk() as desk:
+        desk.grade(sheet, folders[0], QUICK, SANDBOX, more=True)
+        assert desk.grade(other, folders[1], QUICK, SANDBOX).scores == {}
+    assert starts == [folders[0], None, folders[1]]
 
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n rest").decode()
