@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import matplotlib
 import matplotlib.pyplot  # noqa: F401
 import torch
+import torch._dynamo  # noqa: F401 (seeds and optimisers import it, for a second)
 import torch.nn.attention  # noqa: F401
 import torch.utils.flop_counter  # noqa: F401
 
