@@ -44,7 +44,6 @@ PRELOAD = (  # what kernels and judges have, and sheets import
 )
 ZYGOTE, REFEREE = b"z", b"r"
 _HUGE, _MADV_COLLAPSE = 2 << 20, 25
-_HUGE_HEAP = "glibc.malloc.hugetlb=1"  # so that less is left for _use_huge_pages
 _THREADS = "/proc/self/task"  # Linux only; elsewhere there are no zygotes
 
 
@@ -69,7 +68,7 @@ class Parent:
                 cwd="/",
                 env=bare_environment()
                 | sandbox.environment()
-                | {"HOME": "/nonexistent", "GLIBC_TUNABLES": _HUGE_HEAP},
+                | {"HOME": "/nonexistent"},
                 start_new_session=True,
             )
         atexit.register(self.close)

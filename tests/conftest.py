@@ -19,11 +19,10 @@ COSTLY |= {"together", "trained"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Have one process run all tests of a file that share a costly fixture."""
+    """Have one process run all tests of a file that use a costly fixture."""
     for item in items:
-        if costly := COSTLY & set(getattr(item, "fixturenames", ())):
-            group = f"{item.path.stem} {min(costly)}"
-            item.add_marker(pytest.mark.xdist_group(group))
+        if COSTLY & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="module")
