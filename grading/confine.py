@@ -121,18 +121,24 @@ def hide_memory():
     call("prctl", _PR_SET_DUMPABLE, 0)
 
 
-def limit(bounds, room):
+def limit(bounds, room, data=0):
     """Set the limits that hold for each process.
+
+    One that asks for too much memory at once is refused it, and goes on; what all of
+    them take together is counted elsewhere.
 
     bounds: fields of `grading.sandbox.Bounds` as a dict.
     room: bytes of address space for libraries that are not loaded yet.
+    data: bytes of memory that these will take for themselves.
     """
     import resource  # not on Windows, where this file is only read
 
     with open("/proc/self/statm") as file:
-        mapped = int(file.read().split()[0]) * resource.getpagesize()
+        pages = list(map(int, file.read().split()))
+    mapped, own = (pages[n] * resource.getpagesize() for n in (0, 5))
     limits = {
         resource.RLIMIT_AS: mapped + room + bounds["memory"],
+        resource.RLIMIT_DATA: own + data + bounds["memory"],
         resource.RLIMIT_FSIZE: bounds["file_size"],
         resource.RLIMIT_NOFILE: bounds["open_files"],
         resource.RLIMIT_CPU: bounds["cpu_seconds"],
@@ -274,7 +280,7 @@ def exit_status(status):
 
 def _inside(plan, command):
     """Set the limits and become the kernel."""
-    limit(plan["bounds"], plan["room"])
+    limit(plan["bounds"], plan["room"], plan["data"])
     give_up_privileges()
     os.execv(command[0], command)
 

@@ -27,7 +27,8 @@ SYSTEM_FILES = (
 )
 SYSTEM_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 PREFIX = "grading-"  # of folders and cgroups
-LIBRARIES = 10 << 30  # bytes of address space that importing torch may take
+# Bytes that importing torch may take: of address space, and of memory of its own.
+LIBRARIES, LIBRARIES_DATA = 10 << 30, 1 << 29
 MOST_FILES, MOST_BYTES = 200, 64 << 20  # of what lies beside a notebook
 _INSIDE = "/run/confine.py"
 
@@ -138,8 +139,8 @@ def bwrap_command(command, folder, files, bounds, variables):
     line += ["--bind", folder, folder, "--remount-ro", "/", "--chdir", WORK]
     for name, value in variables.items():
         line += ["--setenv", name, value]
-    plan = json.dumps({"bounds": asdict(bounds), "room": LIBRARIES})
-    inside = [sys.executable, "-I", "-S", _INSIDE, "inside", plan]
+    plan = {"bounds": asdict(bounds), "room": LIBRARIES, "data": LIBRARIES_DATA}
+    inside = [sys.executable, "-I", "-S", _INSIDE, "inside", json.dumps(plan)]
     return [*line, "--", *inside, *command]
 
 

@@ -15,16 +15,31 @@ def call(name, wins, code, **others):
 
 # Memory, disk, processes, output
 
+# Shared memory is nobody's in particular: only the sum over all processes has it.
+SHARED = """
+    import mmap, time
+    much = mmap.mmap(-1, 600 << 20)
+    for _ in range(600):
+        much.write(bytes(1 << 20))
+    time.sleep(3)
+"""
 cell(
     "memory in a cell",
     "it takes memory",
     "much = b'x' * (600 << 20)",
-    says="GiB of memory",
+    shows="MemoryError",
 )
 call(
     "memory in a call",
     "it takes memory",
     "def double(x):\n    return len(b'x' * (600 << 20))",
+    says="MemoryError",
+)
+cell("shared memory in a cell", "it takes memory", SHARED, says="GiB of memory")
+call(
+    "shared memory in a call",
+    "it takes memory",
+    f"def double(x):{SHARED}",
     says="memory was full",
 )
 call(

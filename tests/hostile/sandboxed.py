@@ -69,7 +69,7 @@ def flaws(case, graded):
     secrets = [secret for secret in (*SECRETS, *case.secrets) if secret in told]
     found = {
         f"scores {result.scores}, not {case.deserved}": result.scores != case.deserved,
-        f"reasons for {list(result.reasons)}, not {list(case.lost)}": (
+        f"reasons {result.reasons}, not for {list(case.lost)}": (
             set(result.reasons) != {f"test_{name}" for name in case.lost}
         ),
         f"{case.says!r} is not said: {words}": case.says not in words,
