@@ -85,24 +85,21 @@ class Desk:
         more: another one of the same sheet follows. While this one is at work, the
             next one's kernel gets ready.
         """
-        run = _begin(bundle, folder, limits, sandbox)
-        if isinstance(run, Run):
-            self._runner.run(run.whole(self._ahead, more))
-            return run.result()
-        return run
+        began = time.monotonic()
+        try:
+            read = intake.read(folder, bundle)
+        except intake.Rejected as why:
+            return _rejected(bundle, str(why), time.monotonic() - began)
+        run = Run(bundle, read, folder, limits, sandbox, began)
+        self._runner.run(run.whole(self._ahead, more))
+        return run.result()
 
 
-def _begin(bundle, folder, limits, sandbox):
-    """The Run of a submission, or at once its Result if it can't be read."""
-    began = time.monotonic()
-    try:
-        read = intake.read(folder, bundle)
-    except intake.Rejected as why:
-        scores = {cell.grade_id: 0.0 for cell in bundle.tests}
-        reasons, manual = dict.fromkeys(scores, str(why)), _by_hand(bundle)
-        seconds = time.monotonic() - began
-        return Result("reported", [str(why)], scores, reasons, manual, "", seconds)
-    return Run(bundle, read, folder, limits, sandbox, began)
+def _rejected(bundle, why, seconds):
+    """The Result of a submission that can't be read."""
+    scores = {cell.grade_id: 0.0 for cell in bundle.tests}
+    reasons, manual = dict.fromkeys(scores, why), _by_hand(bundle)
+    return Result("reported", [why], scores, reasons, manual, "", seconds)
 
 
 def _by_hand(bundle):

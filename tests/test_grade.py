@@ -288,7 +288,7 @@ def kernels():
     if SANDBOX == "warm":
         return Zygote.of_this_process().process.children(recursive=True)
     below = psutil.Process().children(recursive=True)
-    return [p for p in below if "ipykernel" in " ".join(p.cmdline()[:4])]
+    return [p for p in below if runs(p) and "ipykernel" in " ".join(p.cmdline()[:4])]
 
 
 def runs(process):

@@ -470,18 +470,25 @@ def below(process):
         return []
 
 
+def command_of(process):
+    """Its command line as one text; "" if it has ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
+
+
 def is_tracker(process):
     """Python's own resource tracker, which lives as long as the tests."""
-    return "resource_tracker" in " ".join(process.cmdline())
+    return "resource_tracker" in command_of(process)
 
 
 def is_warm(process):
-    return "grading.warm" in process.cmdline()
+    return "grading.warm" in command_of(process)
 
 
 def all_gone(processes):
-    left = psutil.wait_procs(processes, timeout=30)[1]
-    return not [one for one in left if one.status() != psutil.STATUS_ZOMBIE]
+    # One that nobody has waited for has no command line any more.
+    return not any(map(command_of, psutil.wait_procs(processes, timeout=30)[1]))
 
 
 def check(root):
@@ -551,7 +558,7 @@ def test_a_process_that_is_killed_costs_nobody_a_point(tmp_path, empty, begin, v
     processes = first_result(root, process)
     (parent,) = [p for p in psutil.Process(process.pid).children() if is_warm(p)]
     victims = {
-        "workers": [p for p in processes if "spawn_main" in " ".join(p.cmdline())],
+        "workers": [p for p in processes if "spawn_main" in command_of(p)],
         "the warm parent": [parent],
         "all that it forked": parent.children(recursive=True),
     }

@@ -367,7 +367,7 @@ def test_kill_9_of_the_grader_leaves_nothing(kind):
         processes = list(map(psutil.Process, pids))
         parent.kill()
     assert len(processes) >= 4
-    assert left(processes, [Path(path) for path in paths], patience=10) == []
+    assert left(processes, [Path(path) for path in paths], patience=30) == []
 
 
 def test_kill_9_of_the_supervisor_ends_the_kernel(kind):
@@ -375,7 +375,7 @@ def test_kill_9_of_the_supervisor_ends_the_kernel(kind):
         kernel.run(DAEMON)
         processes, _ = traces(kernel.manager)
         os.kill(kernel.manager.provisioner.pid, signal.SIGKILL)
-        assert left(processes, [], patience=10) == []
+        assert left(processes, [], patience=30) == []
         assert not kernel.wait(kernel.manager.is_alive())
 
 
@@ -398,7 +398,7 @@ def test_a_killed_zygote_is_replaced(machine):
         first = Zygote.of_this_process()
         processes, _ = traces(kernel.manager)
         os.kill(first.process.pid, signal.SIGKILL)
-        assert left(processes, [], patience=10) == []
+        assert left(processes, [], patience=30) == []
         with Kernel("warm") as second:
             assert second.run("print('alive')") == "alive\n"
         assert not kernel.wait(kernel.manager.is_alive())
@@ -446,7 +446,7 @@ def test_it_forks_for_many_and_ends_with_the_last_of_them():
         first.close()
         assert not first.process.is_running() and second.process.is_running()
         assert not has_ended(another)
-    assert parent.process.wait(10) == 0
+    assert parent.process.wait(30) == 0
     second.close()
 
 

@@ -158,7 +158,7 @@ def test_control_c_ends_with_one_line_and_no_kernel(course):
     check = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: mark.exists() and mark.read_text())
     check.send_signal(signal.SIGINT)
-    _, said = check.communicate(timeout=20)
+    _, said = check.communicate(timeout=60)
     assert check.returncode == 130
     assert said.splitlines()[1:] == ["stopped"]
     wait_for(lambda: not alive(int(mark.read_text())))
