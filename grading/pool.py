@@ -27,6 +27,7 @@ from grading.warm import Parent
 
 GRACE = 120  # seconds on top of the limit for all cells: imports, start, clean-up
 TRIES = 2
+CONNECT = 15  # seconds for the Dask scheduler to answer
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,7 @@ class Dask:
 
         self.limits, self.sandbox = limits, sandbox
         try:
-            self.client = Client(address, timeout=15, set_as_default=False)
+            self.client = Client(address, timeout=CONNECT, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise EngineError(
                 f"no Dask scheduler answers at {address}: {error}".splitlines()[0]

@@ -139,7 +139,7 @@ def main():
         importlib.import_module(name)
     gc.freeze()  # so that a collection in a child does not copy every page
     gc.enable()
-    _use_huge_pages()
+    use_huge_pages()
     if os.path.isdir(_THREADS) and (threads := len(os.listdir(_THREADS))) != 1:
         sys.exit(f"the warm parent has {threads} threads and can't fork safely")
     requests = socket.socket(fileno=0)
@@ -157,7 +157,7 @@ def main():
             os.close(descriptor)
 
 
-def _use_huge_pages():
+def use_huge_pages():
     """Have the kernel put this process's heap into huge pages, where it can.
 
     A fork copies the table of pages, which is most of what a fork costs.

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from nbgrader.api import Gradebook
 
-from grading import doctor, gradebook, run, store, summary
+from grading import doctor, gradebook, pool, run, store, summary
 from grading.grade import Result
 from grading.pool import Failure
 from tests import small_course
@@ -636,7 +636,8 @@ def test_dask_gives_the_same_gradebook(tmp_path, empty, monkeypatch):
     assert in_gradebook(root)["ada"] == graded()
 
 
-def test_a_scheduler_that_is_not_there_is_said(course):
+def test_a_scheduler_that_is_not_there_is_said(course, monkeypatch):
+    monkeypatch.setattr(pool, "CONNECT", 1)
     options = run.Options(scheduler="tcp://127.0.0.1:9", patience=0)
     with pytest.raises(run.RunError, match="no Dask scheduler answers at tcp://"):
         run.run(course, options)

@@ -22,7 +22,7 @@ from tests.hostile import CASES, sheet
 from tests.hostile.world import SECRETS, World, clean, left_files, survivors, tree
 
 LIMITS = Limits(
-    cell=4, call=6, test=10, total=90, output=1 << 16, memory=384 << 20, restarts=2
+    cell=4, call=4, test=10, total=90, output=1 << 16, memory=384 << 20, restarts=2
 )
 MOST_TOLD = 1 << 20  # characters of a result
 AT_ONCE = 6  # most of the slow ones wait
