@@ -124,8 +124,8 @@ def hide_memory():
 def limit(bounds, room, data=0):
     """Set the limits that hold for each process.
 
-    One that asks for too much memory at once is refused it, and goes on; what all of
-    them take together is counted elsewhere.
+    One that asks for too much memory is refused it, and goes on; what all of them take
+    together is counted elsewhere.
 
     bounds: fields of `grading.sandbox.Bounds` as a dict.
     room: bytes of address space for libraries that are not loaded yet.

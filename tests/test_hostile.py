@@ -84,6 +84,11 @@ def test_there_are_enough_of_them():
     assert len(ELSEWHERE) == 18
 
 
+def test_the_instructors_page_says_how_many_there_are():
+    page = (REPOSITORY / "appendix/instructor.md").read_text(encoding="utf-8")
+    assert f"The tests hold {len(CASES)} such submissions" in page
+
+
 # Through the sandbox
 
 
