@@ -249,7 +249,7 @@ class Cells:
 
     def __init__(self, bundle, steps, folder, limits, sandbox, clock):
         self.bundle, self.steps, self.folder = bundle, steps, folder
-        self.limits, self.kind, self.clock = limits, (bundle, limits, sandbox), clock
+        self.limits, self.sandbox, self.clock = limits, sandbox, clock
         self.trouble = []  # sentences
         self.ran = {}  # place of a step -> what came of it
         self.last = len(steps)  # steps from here on are not run
@@ -323,13 +323,14 @@ class Cells:
     async def _start(self, ahead, more):
         """Get a kernel that is ready."""
         if ahead:
-            self.kernel = await ahead.take(*self.kind, self.folder)
+            self.kernel = await ahead.take(
+                self.bundle, self.limits, self.sandbox, self.folder
+            )
         if not self.kernel:
-            _, limits, sandbox = self.kind
-            self.kernel = Kernel(sandbox, limits)
+            self.kernel = Kernel(self.sandbox, self.limits)
             await self.kernel.start(self.bundle.setup, self.folder)
         if more:
-            ahead.begin(*self.kind)
+            ahead.begin(self.bundle, self.limits, self.sandbox)
 
     async def _run_once(self, ahead, more):
         """Run the cells in a new kernel; returns the place of one that broke it."""

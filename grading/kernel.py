@@ -230,10 +230,8 @@ class Ahead:
     def begin(self, bundle, limits, sandbox):
         """Have one get ready, if none does; from within the event loop."""
         if self._kernel is None:
-            self._kernel, self._kind = (
-                Kernel(sandbox, limits),
-                (bundle, limits, sandbox),
-            )
+            self._kernel = Kernel(sandbox, limits)
+            self._kind = bundle, limits, sandbox
             self._starting = asyncio.create_task(self._kernel.start(bundle.setup))
 
     async def take(self, bundle, limits, sandbox, folder):

@@ -63,18 +63,12 @@ class EngineError(Exception):
     """Nothing can be graded; the text says why and what to do."""
 
 
-def grade_folder(bundle, folder, limits, sandbox):
-    """Grade one submission. grading.grade is imported here, in the worker."""
-    from grading.grade import grade
-
-    return grade(bundle, folder, limits=limits, sandbox=sandbox)
-
-
 _desk = []  # of this worker
 
 
 def grade_next(bundle, folder, limits, sandbox, more):
     """Grade one submission of several, in a worker; see grading.grade.Desk."""
+    # Imported here and below, in the worker.
     from grading.grade import Desk
 
     if not _desk:
@@ -84,9 +78,11 @@ def grade_next(bundle, folder, limits, sandbox, more):
 
 def grade_packed(bundle, packed, limits, sandbox):
     """Grade a submission that came as bytes, on a machine that has no submitted/."""
+    from grading.grade import grade
+
     with tempfile.TemporaryDirectory(prefix="submission-") as folder:
         store.unpack(packed, folder)
-        return grade_folder(bundle, folder, limits, sandbox)
+        return grade(bundle, folder, limits, sandbox)
 
 
 # ---- this machine -------------------------------------------------------------------

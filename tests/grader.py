@@ -5,6 +5,7 @@ nbgrader does: a test cell gets its points unless it raises or writes to stderr.
 """
 
 import contextlib
+import functools
 import io
 import linecache
 import multiprocessing
@@ -25,7 +26,7 @@ import torch.utils.flop_counter  # noqa: F401
 from grading.warm import use_huge_pages
 
 TIMEOUT = 120  # seconds for one run
-use_huge_pages()  # forks copy less
+_prepare = functools.cache(use_huge_pages)  # once, so that forks copy less
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def blanked(source):
 
 def run(cells):
     """Run code cells in a process of their own and return the Outcome."""
+    _prepare()
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_child, args=(cells, theirs), daemon=True)

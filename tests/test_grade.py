@@ -24,6 +24,7 @@ from grading.provisioners import Zygote
 from grading.referee import Sitting
 from tests import small_course
 from tests.hostile import sheet as sheets
+from tests.test_sandbox import runs
 
 SANDBOX = "none" if doctor.problems() else "warm"
 QUICK = Limits(cell=2, call=1, test=5, total=40)
@@ -289,14 +290,6 @@ def kernels():
         return Zygote.of_this_process().process.children(recursive=True)
     below = psutil.Process().children(recursive=True)
     return [p for p in below if runs(p) and "ipykernel" in " ".join(p.cmdline()[:4])]
-
-
-def runs(process):
-    """Whether it has not ended, waited for or not."""
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_nothing_is_left_behind(graded):

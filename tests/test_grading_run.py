@@ -20,6 +20,7 @@ from grading.grade import Result
 from grading.pool import Failure
 from tests import small_course
 from tests.test_nbgrader import nbgrader, scores, submit
+from tests.test_sandbox import runs
 
 RIGHT = {"test_double": 2.0, "test_axis": 1.0, "test_total": 3.0}
 NAME = "small_exercises.ipynb"
@@ -487,8 +488,7 @@ def is_warm(process):
 
 
 def all_gone(processes):
-    # One that nobody has waited for has no command line any more.
-    return not any(map(command_of, psutil.wait_procs(processes, timeout=30)[1]))
+    return not any(map(runs, psutil.wait_procs(processes, timeout=30)[1]))
 
 
 def check(root):

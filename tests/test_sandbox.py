@@ -281,6 +281,7 @@ def left(processes, paths, patience=0.0):
 
 
 def runs(process):
+    """Whether it has not ended, waited for or not."""
     with suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
