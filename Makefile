@@ -7,12 +7,15 @@ PORT ?= 8888
 export OMP_NUM_THREADS ?= 1
 export PYTHONHASHSEED ?= 0
 .DEFAULT_GOAL := help
-.PHONY: help book test check lab sync execute grade benchmark benchmark-grading clean
+# The processor that the notebooks run on in `make test`: not the one of `make execute`.
+PROCESSOR ?= mixed
+.PHONY: help book test check machines lab sync execute grade benchmark benchmark-grading clean
 
 help:  ## this list
 	@echo "make book      build the book and say where it is"
 	@echo "make test      everything that must hold (what CI runs)"
 	@echo "make check     the part of it that takes under a minute"
+	@echo "make machines  the notebooks as three other processors would run them (an hour; NAMES=06_multi_head)"
 	@echo "make lab       JupyterLab on the course (PORT=8888)"
 	@echo "make sync      lesson cells -> dot2gpt/, solutions -> exercise sheets"
 	@echo "make execute   run the notebooks that changed (NAMES=06_multi_head for one chapter)"
@@ -59,10 +62,17 @@ check: $(VENV)/.ready-tests
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(QUICK)
 
+# nbval, for which the last digits of numbers may differ, with kernels that start fast.
+NBVAL := --nbval -p tests.printed_numbers -p tests.warm_kernels
+
 test: $(VENV)/.ready-tests book
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests
-	TQDM_DISABLE=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval chapters solutions appendix
+	TQDM_DISABLE=1 OMP_WAIT_POLICY=passive $(BIN)/python -m tools.machines --as $(PROCESSOR) -- \
+		$(BIN)/python -m pytest -q -n 2 --dist loadfile $(NBVAL) chapters solutions appendix
+
+machines: $(VENV)/.ready-tests
+	@$(BIN)/python -m tools.machines $(NAMES)
 
 benchmark: $(VENV)/.ready-tests
 	@$(BIN)/python -m benchmarks

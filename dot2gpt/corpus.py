@@ -1,15 +1,16 @@
-"""The textbook of the course: the language reference that every CPython carries."""
+"""The textbook of the course: Python's own language reference."""
 
 from functools import cache
+from importlib.resources import files
 
 
 @cache
 def textbook():
     """The topics of Python's own `help()`, one after the other.
 
-    Returns a string of about 465,000 characters of English with code; it differs
-    between Python versions. Source: `pydoc_data.topics` of the standard library.
+    Returns a string of 465,126 characters of English with code. Source: the
+    `pydoc_data.topics` of CPython 3.11.7; each release of Python has another text, so
+    the course brings its own copy.
     """
-    from pydoc_data.topics import topics
-
-    return "\n\n".join(topics.values())
+    path = files("dot2gpt") / "textbook" / "textbook.txt"
+    return path.read_text(encoding="utf-8")

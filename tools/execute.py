@@ -18,9 +18,13 @@ from pathlib import Path
 import nbformat
 from tqdm import tqdm
 
+from tools.processors import EXECUTES, environment
 from tools.tree import ROOT, imported_modules, read, written_notebooks
 
 TIMEOUT = 600  # seconds a cell
+# What a notebook is run with. If a lesson asks for two threads, they wait asleep: else
+# they spin for a busy core.
+QUIET = {"OMP_WAIT_POLICY": "passive", "PYTHONHASHSEED": "0", "TQDM_DISABLE": "1"}
 
 
 def fingerprint(notebook, root=ROOT):
@@ -97,6 +101,17 @@ def execute(path):
     part.replace(path)
 
 
+def choose(names, parser):
+    """The notebooks of these chapters or files; all without names."""
+    files = {Path(name).resolve() for name in names}
+    paths = written_notebooks()
+    if names:
+        paths = [p for p in paths if p.parent.name in names or p in files]
+    if not paths:
+        parser.error(f"no notebook is called {' or '.join(names)}")
+    return paths
+
+
 def main():
     parser = argparse.ArgumentParser(
         prog="python -m tools.execute",
@@ -109,27 +124,16 @@ def main():
     parser.add_argument("--all", action="store_true", help="run all, changed or not")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
     options = parser.parse_args()
-    paths = written_notebooks()
-    if options.names:
-        paths = [
-            p
-            for p in paths
-            if p.parent.name in options.names or _named(p, options.names)
-        ]
-        if not paths:
-            parser.error(f"no notebook is called {' or '.join(options.names)}")
-    elif not options.all:
+    paths = choose(options.names, parser)
+    if not options.names and not options.all:
         paths = [p for p in paths if is_stale(p)]
     if not paths:
         print("nothing changed")
         return
-    # One thread a kernel: outputs repeat, and the notebooks share the cores evenly. If
-    # a lesson asks for two threads, they wait asleep: else they spin for a busy core.
     os.environ.update(
-        OMP_NUM_THREADS="1",
-        OMP_WAIT_POLICY="passive",
-        PYTHONHASHSEED="0",
-        TQDM_DISABLE="1",
+        environment(EXECUTES),
+        **QUIET,
+        OMP_NUM_THREADS="1",  # outputs repeat, and the notebooks share the cores evenly
         MPLBACKEND="module://matplotlib_inline.backend_inline",
     )
     failed = []
@@ -144,10 +148,6 @@ def main():
                 bar.write(f"✗ {name}: {str(done.exception())[-1500:]}")
     if failed:
         sys.exit(f"not written, a cell failed: {', '.join(failed)}")
-
-
-def _named(path, names):
-    return any(Path(name).resolve() == path for name in names)
 
 
 if __name__ == "__main__":
