@@ -9,7 +9,7 @@ export PYTHONHASHSEED ?= 0
 .DEFAULT_GOAL := help
 # The processor that the notebooks run on in `make test`: not the one of `make execute`.
 PROCESSOR ?= mixed
-.PHONY: help book test check machines lab sync execute grade benchmark benchmark-grading clean
+.PHONY: help book test check machines lab sync execute grade benchmark benchmark-grading clean evidence
 
 help:  ## this list
 	@echo "make book      build the book and say where it is"
@@ -19,6 +19,7 @@ help:  ## this list
 	@echo "make lab       JupyterLab on the course (PORT=8888)"
 	@echo "make sync      lesson cells -> dot2gpt/, solutions -> exercise sheets"
 	@echo "make execute   run the notebooks that changed (NAMES=06_multi_head for one chapter)"
+	@echo "make evidence  measure the book's claims again (hours; NAMES=06_multi_head for one chapter)"
 	@echo "make grade     autograde what lies in submitted/, in a sandbox (NAMES=06_multi_head)"
 	@echo "make benchmark how fast the library is beside its peers, as a table (minutes)"
 	@echo "make benchmark-grading  submissions a minute beside nbgrader autograde (minutes)"
@@ -47,6 +48,9 @@ sync: $(VENV)/.ready
 execute: sync
 	@$(BIN)/python -m tools.execute $(NAMES)
 	@$(BIN)/python -m tools.sync  # a sheet carries its solutions' metadata
+
+evidence: $(VENV)/.ready
+	@$(BIN)/python -m tools.evidence --asserts $(NAMES)
 
 grade: $(VENV)/.ready
 	@$(BIN)/python -m grading run $(NAMES)

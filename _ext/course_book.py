@@ -19,6 +19,7 @@ from pathlib import Path
 from course_line import CourseLine
 from course_map import UNNUMBERED, CourseMap
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.util.fileutil import copy_asset_file
 
 CHAPTER = re.compile(r"chapters/(?P<folder>(?P<number>\d\d)_\w+)/(?P<name>\w+)$")
@@ -139,6 +140,9 @@ def mark_chapter(app, doctree):
     """Number the chapter, make its first line the bar, tell how to start a sheet."""
     docname = app.env.docname
     chapter = CHAPTER.match(docname)
+    if (label := _evidence_of(app, docname)) and (bar := _bar(doctree)):
+        bar[0].append(nodes.Text(" · "))
+        bar[0].append(_link(docname, label, "how sure this is"))
     if docname.startswith(APPENDIX) and (bar := _bar(doctree)) is not None:
         bar["classes"].append("course-bar")
     if not chapter:
@@ -159,6 +163,24 @@ def mark_chapter(app, doctree):
         start = nodes.paragraph("", "To work on your own copy: ", command)
         start["classes"].append("course-start")
         bar.parent.insert(bar.parent.index(bar) + 1, start)
+
+
+def _evidence_of(app, docname):
+    """Return the label of a page's section in *How sure this is*, if it has one."""
+    page = Path(app.srcdir, APPENDIX, "evidence.md")
+    name = docname.removeprefix("chapters/").removeprefix(APPENDIX)
+    folder, _, file = name.partition("/")
+    name = folder if folder[3:] == file else name
+    label = "evidence-" + name.replace("/", "-")
+    known = page.exists() and f"({label})=" in page.read_text(encoding="utf-8")
+    return label if known else None
+
+
+def _link(docname, label, text):
+    """Return a link to a label of the book, which Sphinx resolves."""
+    options = {"refdomain": "std", "reftype": "ref", "reftarget": label}
+    options.update(refdoc=docname, refexplicit=True, refwarn=True)
+    return addnodes.pending_xref("", nodes.inline("", text), **options)
 
 
 def _number_title(env, docname, number):

@@ -1,0 +1,180 @@
+"""Measure the book's claims again and write the page *How sure this is*.
+
+    python -m tools.evidence                         what was not run since it changed
+    python -m tools.evidence 06_multi_head           one chapter's claims
+    python -m tools.evidence 06_multi_head/one_head  one claim
+    python -m tools.evidence --asserts 09_encoder    and its asserts, all seeds moved
+    python -m tools.evidence --page                  run nothing, write the page
+
+Each run is stored in appendix/evidence.json as it ends: stop with Ctrl-C, and the same
+command goes on from there.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from tqdm import tqdm
+
+from tools.evidence import page, store
+from tools.evidence.claims import load_all
+from tools.evidence.source import lesson_names, lesson_path
+from tools.tree import ROOT
+
+ALONE = {
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "passive",
+    "PYTHONHASHSEED": "0",
+    "TQDM_DISABLE": "1",
+    "MPLBACKEND": "Agg",
+}
+
+
+def wanted(names, with_asserts, again=False):
+    """[(kind, name, code, units)], a process each: the runs still to be made."""
+    data, jobs = store.read_data(), []
+    claims, pages = load_all(), lesson_names()
+    unknown = [
+        n for n in names if n not in pages and not any(_under(c, n) for c in claims)
+    ]
+    if unknown:
+        known = sorted({*pages, *(name.split("/")[0] for name in claims)})
+        raise ValueError(
+            f"no chapter or claim {unknown[0]!r}; chapters: {' '.join(known)}"
+        )
+    for name, row in claims.items():
+        if not names or any(_under(name, n) for n in names):
+            code = row.code()
+            done = {} if again else store.fresh(data["claims"].get(name, {}), code)
+            jobs.append(("claims", name, code, [u for u in row.units if u not in done]))
+    for name in pages if with_asserts else []:
+        if not names or any(_under(name, n) for n in names):
+            code = page.lesson_code(name)
+            done = {} if again else store.fresh(data["asserts"].get(name, {}), code)
+            jobs += [("asserts", name, code, [u]) for u in page.MOVES if u not in done]
+    return [job for job in jobs if job[3]]
+
+
+def _under(name, group):
+    return name == group or name.startswith(f"{group}/")
+
+
+def run(jobs, n_jobs):
+    """Run jobs, store each run as it ends; returns {name of a job: its error}."""
+    data, failed, alive = store.read_data(), {}, []
+    bar = tqdm(total=sum(len(job[3]) for job in jobs), unit="run", smoothing=0)
+
+    def one(job):
+        kind, name, code, _ = job
+        command = [sys.executable, "-m", "tools.evidence", "--work", json.dumps(job)]
+        child = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **ALONE},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        alive.append(child)
+        for (
+            line
+        ) in child.stdout:  # threads take turns with the data: one line, one step
+            unit, result = json.loads(line)
+            units = data[kind].setdefault(name, {})
+            for old in [u for u, other in units.items() if other["code"] != code]:
+                del units[old]
+            units[unit] = result
+            store.write_data(data)
+            bar.set_description(f"{name} {unit}", refresh=False)
+            bar.update()
+        said = child.stderr.read()
+        if child.wait():
+            raise RuntimeError(said.strip()[-2000:] or f"ended with {child.returncode}")
+
+    pool = ThreadPoolExecutor(n_jobs)
+    running = {pool.submit(one, job): job for job in jobs}
+    try:
+        for done in as_completed(running):
+            if done.exception():
+                name = running[done][1]
+                failed[name] = str(done.exception())
+                bar.write(f"✗ {name}: {failed[name]}")
+    except KeyboardInterrupt:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in alive:
+            child.kill()
+        bar.close()
+        print(f"stopped; {bar.n} of {bar.total} runs are stored", file=sys.stderr)
+        os._exit(130)
+    bar.close()
+    return failed
+
+
+def work(kind, name, code, units):
+    """In a process of its own: print [unit, result] a line as each run ends."""
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a lesson prints
+    for unit in units:
+        start = time.process_time()
+        result = _asserts(name, unit) if kind == "asserts" else _figures(name, unit)
+        seconds = round(time.process_time() - start, 1)
+        result = {"code": code, "seconds": seconds, **result}
+        print(json.dumps([unit, result], ensure_ascii=False), file=out, flush=True)
+
+
+def _figures(name, unit):
+    import torch
+
+    row = load_all()[name]
+    seed, budget = row.units[unit]
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    figures = row.measure(seed, budget)
+    return {"figures": {key: float(f"{value:.6g}") for key, value in figures.items()}}
+
+
+def _asserts(name, unit):
+    from tools.evidence.asserts import STEP, run
+
+    return run(lesson_path(name), int(unit) * STEP)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.evidence",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "names", nargs="*", help="chapters, claims, pages of the appendix"
+    )
+    parser.add_argument(
+        "--asserts", action="store_true", help="run lessons' asserts too"
+    )
+    parser.add_argument("--page", action="store_true", help="only write the page")
+    parser.add_argument(
+        "--again", action="store_true", help="run what is fresh as well"
+    )
+    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.work:
+        return work(*json.loads(options.work))
+    failed = {}
+    if not options.page:
+        try:
+            jobs = wanted(options.names, options.asserts, options.again)
+        except ValueError as error:
+            parser.error(str(error))
+        failed = run(jobs, max(1, options.jobs))
+    print(page.write())
+    if failed:
+        sys.exit(f"not stored, an error was raised: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
