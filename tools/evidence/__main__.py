@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from tools.evidence import page, store
 from tools.evidence.claims import load_all
-from tools.evidence.source import lesson_names, lesson_path
+from tools.evidence.source import lesson_names, lesson_path, n_asserts
 from tools.tree import ROOT
 
 ALONE = {
@@ -51,7 +51,7 @@ def wanted(names, with_asserts, again=False):
             code = row.code()
             done = {} if again else store.fresh(data["claims"].get(name, {}), code)
             jobs.append(("claims", name, code, [u for u in row.units if u not in done]))
-    for name in pages if with_asserts else []:
+    for name in filter(n_asserts, pages) if with_asserts else []:
         if not names or any(_under(name, n) for n in names):
             code = page.lesson_code(name)
             done = {} if again else store.fresh(data["asserts"].get(name, {}), code)
@@ -129,16 +129,20 @@ def work(kind, name, code, units):
 def _figures(name, unit):
     import torch
 
+    from tools.evidence.seeds import STEP, move_seeds
+
     row = load_all()[name]
     seed, budget = row.units[unit]
-    torch.manual_seed(seed)
+    move_seeds(seed * STEP)
+    torch.manual_seed(0)
     torch.set_num_threads(1)
     figures = row.measure(seed, budget)
     return {"figures": {key: float(f"{value:.6g}") for key, value in figures.items()}}
 
 
 def _asserts(name, unit):
-    from tools.evidence.asserts import STEP, run
+    from tools.evidence.asserts import run
+    from tools.evidence.seeds import STEP
 
     return run(lesson_path(name), int(unit) * STEP)
 

@@ -4,39 +4,11 @@ import ast
 import contextlib
 import linecache
 import os
-import random
 import sys
 from collections import Counter
 
-import numpy
-import torch
-
+from tools.evidence.seeds import move_seeds
 from tools.tree import read, tags
-
-STEP = 1000  # run k moves every seed by k * STEP
-
-
-def move_seeds(by):
-    """From now on seed s means s + by, for torch, numpy and random."""
-
-    def moved(function):
-        return lambda seed=None, *rest: function(
-            None if seed is None else seed + by, *rest
-        )
-
-    class Generator(torch.Generator):
-        def manual_seed(self, seed):
-            return super().manual_seed(seed + by)
-
-    class Random(random.Random):
-        def __init__(self, seed=None):
-            super().__init__(None if seed is None else f"{seed}+{by}")
-
-    torch.manual_seed = torch.random.manual_seed = moved(torch.manual_seed)
-    torch.Generator = Generator
-    numpy.random.seed = moved(numpy.random.seed)
-    numpy.random.default_rng = moved(numpy.random.default_rng)
-    random.seed, random.Random = moved(random.seed), Random
 
 
 class Counting(ast.NodeTransformer):

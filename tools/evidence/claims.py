@@ -69,6 +69,9 @@ _loading = []  # the claims of the file that is being read
 def claim(text, *, holds, seeds=3, budgets=(1,), stronger="", page=""):
     """Make a row of a function (seed, budget) -> {figure: number}.
 
+    Before a run 1000 * seed is added to all seeds that code will set, the lesson's too:
+    a function with a fixed seed gets others. (Pass `seed` on where it is asked for.)
+
     text: the sentence. holds: whether one run's figures agree with it; it is given
     them as a dict with "seed" and "budget" besides. seeds: how many, or which.
     budgets: multiples of the lesson's steps; a failure needs (1, 2, 4).

@@ -2,7 +2,13 @@
 
 from tools.evidence import store
 from tools.evidence.claims import load_all
-from tools.evidence.source import fingerprint, lesson_names, lesson_path, lesson_source
+from tools.evidence.source import (
+    fingerprint,
+    lesson_names,
+    lesson_path,
+    lesson_source,
+    n_asserts,
+)
 from tools.evidence.source import whole as whole_of
 from tools.tree import ROOT, read
 
@@ -130,18 +136,18 @@ class Asserts:
 
     def __init__(self, name, stored):
         self.runs = store.fresh(stored, lesson_code(name))
-        self.waits = not set(MOVES) <= set(self.runs)
-        self.count = max((run["asserts"] for run in self.runs.values()), default=0)
+        self.count = n_asserts(name)
+        self.waits = bool(self.count) and not set(MOVES) <= set(self.runs)
         self.fell = {}  # (cell, text): the moves
         for move in sorted(self.runs):
             for cell, text in self.runs[move]["fell"]:
                 self.fell.setdefault((cell, text), []).append(f"{move},000")
 
     def text(self):
+        if not self.count:
+            return "It has no asserts: all that it prints is compared as it stands."
         if not self.runs:
             return "○ Its asserts were not run with other seeds since its code changed."
-        if not self.count and not self.fell:
-            return "It has no asserts: what it prints is compared as it stands."
         many = f"{len(self.runs)} other seed{'s'[: len(self.runs) > 1]}"
         if not self.fell:
             mark = "○" if self.waits else "✓"
@@ -177,7 +183,7 @@ def summary(rows, asserts):
     said += f"{marks.count('✓')} hold in every one"
     said += f", {marks.count('✗')} do not" if "✗" in marks else ""
     said += f", {marks.count('○')} wait to be measured" if "○" in marks else ""
-    ran = [a for a in asserts.values() if not a.waits]
+    ran = [a for a in asserts.values() if a.count and not a.waits]
     fell = sum(len(a.fell) for a in asserts.values())
     said += (
         f". {sum(a.count for a in ran)} asserts of {len(ran)} notebooks were run under"
@@ -194,7 +200,7 @@ def text(rows, asserts):
     parts = [HEAD.format(summary=summary(rows, asserts), hours=hours, example=example)]
     for name in lesson_names():
         group = [r for r in rows.values() if r.claim.about == name]
-        if not (group or asserts[name].count or asserts[name].fell):
+        if not (group or asserts[name].count):
             continue
         path = lesson_path(name)
         title = read(path).cells[0].source.splitlines()[0].removeprefix("# ")

@@ -158,6 +158,12 @@ def lesson_source(name):
     return Source(f"lesson {name}", pieces)
 
 
+def n_asserts(name):
+    """How many asserts a lesson has, in its functions too."""
+    nodes = [x for s in lesson_source(name).statements for x in ast.walk(s.node)]
+    return sum(isinstance(node, ast.Assert) for node in nodes)
+
+
 def whole(name):
     """The numbers of all statements of a lesson that can change what it computes."""
     statements = lesson_source(name).statements
