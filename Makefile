@@ -9,7 +9,7 @@ export PYTHONHASHSEED ?= 0
 .DEFAULT_GOAL := help
 # The processor that the notebooks run on in `make test`: not the one of `make execute`.
 PROCESSOR ?= mixed
-.PHONY: help book test check machines lab sync execute grade benchmark benchmark-grading clean evidence
+.PHONY: help book test check machines lab sync execute grade benchmark benchmark-grading clean evidence mutants
 
 help:  ## this list
 	@echo "make book      build the book and say where it is"
@@ -21,6 +21,7 @@ help:  ## this list
 	@echo "make execute   run the notebooks that changed (NAMES=06_multi_head for one chapter)"
 	@echo "make evidence  measure the book's claims again (hours; NAMES=06_multi_head for one chapter)"
 	@echo "make grade     autograde what lies in submitted/, in a sandbox (NAMES=06_multi_head)"
+	@echo "make mutants   whether the tests of the sheets notice small mistakes (long, resumable; NAMES=06_multi_head)"
 	@echo "make benchmark how fast the library is beside its peers, as a table (minutes)"
 	@echo "make benchmark-grading  submissions a minute beside nbgrader autograde (minutes)"
 	@echo "make clean     remove what is built; work in submitted/ stays"
@@ -55,9 +56,12 @@ evidence: $(VENV)/.ready
 grade: $(VENV)/.ready
 	@$(BIN)/python -m grading run $(NAMES)
 
+mutants: $(VENV)/.ready-tests
+	@$(BIN)/python -m tools.mutants $(NAMES)
+
 QUICK := tests --ignore=tests/test_pages.py --ignore=tests/test_book.py --ignore=tests/test_lab.py \
 	--ignore=tests/test_nbgrader.py --ignore=tests/test_sheets.py \
-	--ignore=tests/test_sheets_cli.py --ignore=tests/test_pictures_browser.py \
+	--ignore=tests/test_sheets_cli.py --ignore=tests/test_mutants.py --ignore=tests/test_pictures_browser.py \
 	--ignore=tests/test_gpt_commands.py --ignore=tests/test_benchmarks.py \
 	--ignore=tests/test_sandbox.py --ignore=tests/test_grading_run.py --ignore=tests/test_grading_class.py \
 	--ignore=tests/test_hostile.py --ignore=tests/test_judge.py --ignore=tests/test_grade.py

@@ -26,7 +26,7 @@ import torch.utils.flop_counter  # noqa: F401
 from grading.warm import use_huge_pages
 
 TIMEOUT = 120  # seconds for one run
-_prepare = functools.cache(use_huge_pages)  # once, so that forks copy less
+prepare = functools.cache(use_huge_pages)  # once, so that forks copy less
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def blanked(source):
 
 def run(cells):
     """Run code cells in a process of their own and return the Outcome."""
-    _prepare()
+    prepare()
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_child, args=(cells, theirs), daemon=True)
@@ -127,27 +127,38 @@ def grade(cells, grade_id, code):
 
 
 def _child(cells, pipe):
-    matplotlib.use("agg")
-    torch.set_num_threads(1)
-    main = types.ModuleType("__main__")
-    sys.modules["__main__"] = main
-    main.__dict__["display"] = print
+    scope = fresh_scope()
     outcome = Outcome()
     for number, cell in enumerate(cells):
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            error = _exec(cell.source, f"<cell {number}>", main.__dict__)
+        error, err, out = run_cell(cell.source, f"<cell {number}>", scope)
         if cell.is_test:
-            outcome.feedback[cell.grade_id] = error or err.getvalue()
-            outcome.shown[cell.grade_id] = out.getvalue()
+            outcome.feedback[cell.grade_id] = error or err
+            outcome.shown[cell.grade_id] = out
         elif error:
             outcome.broken.append(error)
     pipe.send(outcome)
     pipe.close()
 
 
+def fresh_scope():
+    """Make this process a new kernel; returns the names that its cells share."""
+    matplotlib.use("agg")
+    torch.set_num_threads(1)
+    main = types.ModuleType("__main__")
+    sys.modules["__main__"] = main
+    main.__dict__["display"] = print
+    return main.__dict__
+
+
+def run_cell(source, name, scope):
+    """Run one cell; returns the error as text ("" if none), its stderr and stdout."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        error = _exec(source, name, scope)
+    return error, err.getvalue(), out.getvalue()
+
+
 def _exec(source, name, scope):
-    """Run one cell; returns the error as text, "" if there was none."""
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     try:
         exec(compile(source, name, "exec"), scope)

@@ -2,7 +2,9 @@
 
 A module `tests/answers/NN_topic.py` holds `ANSWERS`, which maps the grade_id of a
 solution cell to a list of `wrong(...)` and `right(...)` answers, each the whole source
-of that cell.
+of that cell. Its `EQUIVALENT` maps a grade_id to {the line as a mutant has it: why this
+is no mistake}, where … stands for any text and a line left out is "without …";
+`python -m tools.mutants` makes the mutants and shows their lines.
 """
 
 import importlib.util
@@ -33,8 +35,18 @@ def right(name, code):
 
 
 def load(path):
-    """The ANSWERS of one file (their names begin with a digit, so `import` cannot)."""
+    """The ANSWERS of one file."""
+    return _module(path).ANSWERS
+
+
+def load_equivalent(path):
+    """The EQUIVALENT mutants of one file, {grade_id: {changed line: reason}}, or None."""
+    return getattr(_module(path), "EQUIVALENT", None) if path.exists() else None
+
+
+def _module(path):
+    # Their names begin with a digit, so `import` cannot.
     spec = importlib.util.spec_from_file_location(f"answers_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.ANSWERS
+    return module
