@@ -2,12 +2,15 @@
 
 import os
 import sys
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 
 import nbgrader
+from jinja2 import Environment
 
+import grading
 from dot2gpt.running import KERNEL_ARGUMENTS, TIMEOUT
+from grading import clean
 
 c = get_config()  # noqa: F821 (nbgrader defines it)
 root = Path(os.path.abspath(__file__)).parent
@@ -37,15 +40,12 @@ c.Execute.timeout = TIMEOUT
 c.Execute.extra_arguments = KERNEL_ARGUMENTS
 
 
-# Feedback and grading pages carry their own MathJax, so that formulas need no network.
-def mathjax_script(name):
-    package = find_spec("sphinx-mathjax-offline").submodule_search_locations[0]
-    return Path(package, "static", "mathjax", name).read_text(encoding="utf-8")
-
-
-c.HTMLExporter.filters = {"mathjax_script": mathjax_script}
+# Feedback and grading pages show what strangers wrote: it is cleaned, and they carry
+# their own MathJax, so that formulas need no network.
+c.HTMLExporter.filters = clean.filters()
+c.HTMLExporter.sanitize_html = True
 c.HTMLExporter.extra_template_basedirs = [
-    str(root / "grading" / "templates"),
+    str(Path(grading.__file__).parent / "templates"),
     str(
         Path(nbgrader.__file__).parent
         / "server_extensions"
@@ -53,4 +53,7 @@ c.HTMLExporter.extra_template_basedirs = [
         / "templates"
     ),
 ]
+# What an address names is printed by Formgrader, and is to be escaped there.
+if formgrader := sys.modules.get("nbgrader.server_extensions.formgrader.formgrader"):
+    formgrader.Environment = partial(Environment, autoescape=True)
 c.FormgradeExtension.debug = False  # a panel of settings, which cannot show a function

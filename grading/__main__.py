@@ -272,6 +272,12 @@ def _collected(done):
         for got in own:
             lines += [f"  {got.student}: {note}" for note in got.notes()]
         lines.append(f"  now: python -m grading run {name}")
+    for lms, students in sorted(done.untimed.items()):
+        says = f"{lms.capitalize()}'s export" if lms else "the export"
+        lines.append(
+            f"--due says nothing of {len(students)} students: {says} does not say when "
+            "they handed in" + (", its LATE counts" if lms == "canvas" else "")
+        )
     if done.known:
         lines.append(f"{done.known} submissions were there already")
     lines += done.refused

@@ -1,14 +1,17 @@
 """Opens what an LMS exports, a zip file or a folder, as if its author meant harm.
 
-Nothing is unpacked to the disk here. Names that lead out of the archive, links, and
-files that would unpack to more than they may are left out, each with a sentence.
+Nothing is unpacked here; an `Entry` is read piece by piece. Names that lead out of the
+archive, links, and files that would unpack to more than they may are left out, each
+with a sentence.
 """
 
-import io
+import mmap
 import os
+import re
 import stat
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +23,7 @@ MAX_TOTAL = 4 << 30  # bytes, unpacked
 MAX_FILE = intake.MAX_FILE  # bytes, unpacked
 MAX_RATIO = 200  # unpacked to packed; notebooks reach about 30
 SMALL = 1 << 20  # bytes; below it the ratio does not matter
+PIECE = 1 << 20  # bytes that are read at a time
 _SKIPPED = {"__MACOSX", ".ipynb_checkpoints", "__pycache__"}
 _OFTEN = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
@@ -34,12 +38,36 @@ class Entry:
 
     parts: its path, ("folder", "file.ipynb").
     time: when it was last changed; None if the archive does not say.
-    load: returns its bytes; raises Refused if they cannot be had.
+    open: returns it as a binary file; raises what reading raises.
     """
 
     parts: tuple[str, ...]
     time: datetime | None
-    load: Callable[[], bytes]
+    open: Callable
+
+    def pieces(self, most=MAX_FILE):
+        """Its bytes, piece by piece; raises Refused if they cannot be had."""
+        try:
+            with self.open() as file:
+                while piece := file.read(PIECE):
+                    most -= len(piece)
+                    if most < 0:
+                        raise Refused("it is too big")
+                    yield piece
+        except Refused:
+            raise
+        except intake.Rejected as why:
+            raise Refused(str(why)) from None
+        except Exception as error:  # zipfile raises whatever its parts raise
+            raise Refused(f"it is damaged: {error}") from None
+
+    def save(self, path, most=MAX_FILE):
+        """Write it to `path`; returns how many bytes it has."""
+        size = 0
+        with open(path, "wb") as file:
+            for piece in self.pieces(most):
+                size += file.write(piece)
+        return size
 
 
 def entries(source, refused):
@@ -52,31 +80,27 @@ def entries(source, refused):
         return _folder(source, refused)
     if not source.exists():
         raise Refused(f"there is no file or folder {source}")
-    return list(_zip(source, source.name, refused))
+    return _zip(source, source.name, refused, MAX_TOTAL)
 
 
-def inner(data, name, refused):
-    """The files of a zip that a student handed in, in an archive or alone."""
-    return list(_zip(io.BytesIO(data), name, refused))
+def inner(path, name, refused, most):
+    """The files of a zip that a student handed in, which may unpack to `most` bytes."""
+    most = min(most, max(SMALL, MAX_RATIO * path.stat().st_size))
+    return _zip(path, name, refused, most)
 
 
-def _zip(file, name, refused):
+def _zip(path, name, refused, most):
     try:
-        archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+        _refuse_too_many(name, _headers(path) // 4)  # zips within may be counted, too
+        archive = zipfile.ZipFile(path)
+        if encoding := _encoding(archive):
+            archive.close()
+            archive = zipfile.ZipFile(path, metadata_encoding=encoding)
+    except (ValueError, OSError, NotImplementedError, zipfile.BadZipFile) as error:
         raise Refused(f"{name} is not a zip file that can be read: {error}") from None
-    infos = archive.infolist()
-    if len(infos) > MAX_ENTRIES:
-        raise Refused(
-            f"{name} holds {len(infos)} files: over {MAX_ENTRIES} are too many"
-        )
-    total = sum(info.file_size for info in infos)
-    if total > MAX_TOTAL:
-        raise Refused(
-            f"{name} would unpack to {total >> 30} GiB (a zip bomb?), and "
-            f"{MAX_TOTAL >> 30} are allowed"
-        )
-    for info in infos:
+    _refuse_too_many(name, len(archive.infolist()))
+    found, left = [], most
+    for info in archive.infolist():
         parts = _parts(info.filename)
         if info.is_dir() or (parts and _is_clutter(parts)):
             continue
@@ -85,7 +109,44 @@ def _zip(file, name, refused):
         if why:
             refused.append(f"{intake.shown(info.filename)} was left out: {why}")
             continue
-        yield Entry(parts, _time(info), _loader(archive, info))
+        left -= info.file_size
+        if left < 0:
+            raise Refused(f"{name} would unpack to over {most >> 20} MiB (a zip bomb?)")
+        found.append(Entry(parts, _time(info), lambda i=info: archive.open(i)))
+    return found
+
+
+def _refuse_too_many(name, count):
+    if count > MAX_ENTRIES:
+        raise Refused(f"{name} holds {count} files: over {MAX_ENTRIES} are too many")
+
+
+def _headers(path):
+    """How many files a zip lists: each takes memory once the list is read."""
+    with open(path, "rb") as file:
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return sum(1 for _ in re.finditer(b"PK\x01\x02", data))
+
+
+def _encoding(archive):
+    """How the names are written in a zip that does not say; "" where it does.
+
+    A zip says so or is of an old kind: then a Mac writes UTF-8, Windows what its
+    language needs. That is told for Chinese alone, by signs that are in daily use.
+    """
+    old = [i.filename for i in archive.infolist() if not i.flag_bits & 0x800]
+    raw = b"\n".join(name.encode("cp437", "replace") for name in old)
+    if raw.isascii():
+        return ""
+    with suppress(UnicodeDecodeError):
+        raw.decode("utf-8")
+        return "utf-8"
+    with suppress(UnicodeDecodeError):
+        signs = [sign for sign in raw.decode("gb18030") if not sign.isascii()]
+        usual = [s for s in signs if b"\xa1" <= s.encode("gb2312", "replace") < b"\xd8"]
+        if 2 * len(usual) > len(signs):
+            return "gb18030"
+    return ""
 
 
 def _parts(name):
@@ -119,20 +180,9 @@ def _time(info):
     """When the file was changed, as UTC; a zip has local times, or 1980 for none."""
     try:
         local = datetime(*info.date_time)
-    except ValueError:
+        return local.astimezone(UTC) if local.year > 1980 else None
+    except (ValueError, OverflowError):
         return None
-    return local.astimezone(UTC) if local.year > 1980 else None
-
-
-def _loader(archive, info):
-    def load():
-        try:
-            with archive.open(info) as member:
-                return member.read(MAX_FILE)
-        except Exception as error:  # zipfile raises whatever its parts raise
-            raise Refused(f"it is damaged: {error}") from None
-
-    return load
 
 
 def _folder(source, refused):
@@ -155,15 +205,5 @@ def _folder(source, refused):
                 raise Refused(f"{source} holds too much to be an export of an LMS")
             when = datetime.fromtimestamp(status.st_mtime, UTC)
             parts = path.relative_to(source).parts
-            found.append(Entry(parts, when, _reader(path)))
+            found.append(Entry(parts, when, lambda p=path: intake.opened(p)))
     return found
-
-
-def _reader(path):
-    def load():
-        try:
-            return intake.read_bytes(path)
-        except intake.Rejected as why:
-            raise Refused(str(why)) from None
-
-    return load

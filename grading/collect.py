@@ -2,12 +2,14 @@
 
 Everything that comes in is kept, as it came, in collected/ASSIGNMENT/STUDENT/; the
 newest of a student's submissions is copied to submitted/STUDENT/ASSIGNMENT/, where it
-is graded. Collecting the same export again changes nothing.
+is graded. A person keeps the folder that the first export gave. Collecting the same
+export again changes nothing.
 """
 
 import errno
 import hashlib
 import json
+import mmap
 import os
 import re
 import shutil
@@ -19,16 +21,13 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from grading import archives, intake, store
+from grading import archives, clean, intake, layouts, store
+from grading.layouts import NOTEBOOK, student_id, unnumbered
 
 FOLDER = "collected"
 RECORD = "submission.json"
-_CANVAS = re.compile(r"^(?P<name>[^_]+)_(?P<late>LATE_)?(?P<id>\d+)_\d+_(?P<file>.+)$")
-_MOODLE = re.compile(
-    r"^(?P<name>.+?)_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<file>.*)$"
-)
-_AGAIN = re.compile(r"(?:[-_ ]?\((\d+)\)|-(\d+))$")  # sheet-2.ipynb, sheet (1).ipynb
-_NOTEBOOK = (*intake.NOTEBOOK, *intake.SCRIPT, ".ipynb.txt", ".ipynb.json")
+MAX_STUDENT = 200 << 20  # bytes of one submission, unpacked
+_FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 @dataclass
@@ -36,8 +35,8 @@ class Received:
     """One submission as it came in; saved beside its files."""
 
     student: str
-    name: str = ""  # as the LMS gives it
-    lms: str = ""  # canvas, moodle or ""
+    name: str = ""  # as the LMS gives it: a stranger's words
+    lms: str = ""  # canvas, moodle, blackboard, brightspace, gradescope or ""
     lms_id: str = ""
     time: str = ""  # ISO, UTC; "" if the export does not say
     late: bool = False
@@ -45,16 +44,31 @@ class Received:
     source: str = ""  # the name of the export
     files: list[str] = field(default_factory=list)
     count: int = 1  # submissions of this student for this assignment, this one included
+    number: int = 0  # the LMS's number of the upload
+    stamp: str = ""  # ISO, UTC: the time that a file bears where no time is said
+
+    def __post_init__(self):
+        if self.lms in layouts.UNTIMED and self.time:  # noted so by earlier versions
+            self.stamp, self.time = self.time, ""
 
     def order(self):
         """What makes a submission newer than another."""
-        return self.time, self.again, self.source
+        return self.time, self.number, self.stamp, self.again, self.source
+
+    def person(self):
+        """Who it is, by the LMS's number where there is one."""
+        return self.lms, self.lms_id or unicodedata.normalize("NFC", self.name)
+
+    def shown_name(self):
+        """The name, for pages and files."""
+        return clean.name(self.name)
 
     def details(self):
         """What nbgrader's gradebook can hold of it."""
-        first, _, last = self.name.rpartition(" ")
+        first, _, last = self.shown_name().rpartition(" ")
         names = {"first_name": first, "last_name": last} if first else {}
-        return {**names, "lms_user_id": self.lms_id if self.lms == "canvas" else ""}
+        number = self.lms == "canvas" and self.lms_id.isdecimal()
+        return {**names, "lms_user_id": self.lms_id if number else ""}
 
     def notes(self):
         """Sentences for the summary: late, repeated."""
@@ -75,15 +89,16 @@ class Collected:
     new: dict = field(default_factory=dict)  # (assignment, student) -> Received
     known: int = 0  # submissions that were there already
     refused: list[str] = field(default_factory=list)  # sentences
+    untimed: dict = field(default_factory=dict)  # LMS -> students whose time it hides
 
 
 @dataclass
 class _Submission:
-    """A student's files in an export, before they are stored."""
+    """A person's files in an export, before they are stored."""
 
     received: Received
-    entries: list  # [(name, archives.Entry)]
-    hint: str = ""  # the assignment that the path names
+    files: list  # [(name, archives.Entry)]
+    place: str  # the assignment that the path names
 
 
 def collect(root, source, assignment="", due=None):
@@ -91,20 +106,40 @@ def collect(root, source, assignment="", due=None):
 
     assignment: the one that everything in the export belongs to; "" to find out from
         each notebook.
-    due: a datetime with time zone; what came later is late. None: what the LMS says.
+    due: a datetime with time zone; what came later is late, where the export says
+        when that was. None: what the LMS says.
 
     Raises archives.Refused if the export cannot be used at all.
     """
     root, done = Path(root), Collected()
-    for left in [*root.glob("submitted/*/.new-*"), *root.glob(f"{FOLDER}/*/*/.new-*")]:
+    for left in [*root.glob("submitted/*/.new-*"), *root.glob(f"{FOLDER}/**/.new-*")]:
         shutil.rmtree(left, ignore_errors=True)  # of a collection that was killed
-    sheets = _sheets(root)
-    found = archives.entries(source, done.refused)
-    for submission in _submissions(found, sheets, done.refused, Path(source).name):
-        _store(root, submission, sheets, assignment, due, done)
+    sheets, folders = _sheets(root), _Folders(root)
+    given = assignment, sheets
+    entries = archives.entries(source, done.refused)
+    owned = layouts.owners(entries, sheets, done.refused)
+    for submission in _submissions(owned, Path(source).name):
+        received = submission.received
+        received.student = folders.of(received)
+        if due and received.time:
+            received.late = datetime.fromisoformat(received.time) > due
+        elif due:
+            done.untimed.setdefault(received.lms, set()).add(received.student)
+        _one_alone(done, received.student, _store, root, submission, given, done)
     for folder in sorted((root / FOLDER).glob("*/*")):
-        _publish(root, folder.parent.name, folder.name)
+        name, student = folder.parts[-2:]
+        _one_alone(done, student, _publish, root, name, student)
     return done
+
+
+def _one_alone(done, student, action, *arguments):
+    """Do it for one student; what fails there does not stop the others."""
+    try:
+        action(*arguments)
+    except OSError as error:
+        if error.errno in _FATAL:
+            raise archives.Refused(f"cannot save: {error.strerror}") from None
+        done.refused.append(f"{student}: cannot be saved: {error.strerror}")
 
 
 def received(root, assignment):
@@ -117,138 +152,76 @@ def received(root, assignment):
     return found
 
 
-# ---- whose is it --------------------------------------------------------------------
+class _Folders:
+    """Which folder is whose: each person's own, the same in all exports."""
+
+    def __init__(self, root):
+        self.of_person, self.taken = {}, set()
+        for folder in sorted(Path(root, FOLDER).glob("*/*")):
+            if newest := _newest(folder):
+                self.of_person.setdefault(newest[1].person(), folder.name)
+                self.taken.add(folder.name.casefold())
+
+    def of(self, received):
+        """The folder's name of the person who handed this in."""
+        person = received.person()
+        if person not in self.of_person:
+            name = student_id(received.name)
+            number = student_id(received.lms_id, 60) if received.lms else ""
+            whole = "_".join(filter(None, (name, number))) or "nobody"
+            count, free = 1, whole
+            while free.casefold() in self.taken:
+                count, free = count + 1, f"{whole}_{count + 1}"
+            self.of_person[person] = free
+            self.taken.add(free.casefold())
+        return self.of_person[person]
 
 
-def _submissions(entries, sheets, refused, source):
-    """The files of an export, put together by student and submission."""
-    entries, hint = _without_top(entries, sheets)
+def _submissions(owned, source):
+    """What each person handed in at one time, and for one assignment."""
     groups = {}
-    for entry in entries:
-        received, name, place = _owner(entry, sheets)
-        if not received:
-            refused.append(
-                f"{intake.shown('/'.join(entry.parts))} was left out: nothing says "
-                "whose it is; put it into a folder with the student's name"
-            )
-            continue
-        received.source = source
-        key = (received.student, received.name, received.lms_id, place or hint)
-        groups.setdefault(key, []).append((received, name, entry))
-    for key, files in _distinct(groups).items():
-        yield from _split(files, key[3])
+    for one in owned:
+        # In an export of Canvas or Moodle, and in a folder, all is of one time.
+        time = one.time if one.lms not in ("", *layouts.UNTIMED) else ""
+        key = (one.lms, one.id or one.name, time, one.place)
+        groups.setdefault(key, []).append(one)
+    for group in groups.values():
+        yield from _split(group, source)
 
 
-def _without_top(entries, sheets):
-    """(entries, assignment): less a folder that wraps all, which may name the sheet."""
-    tops = {entry.parts[0] for entry in entries}
-    rest = [entry.parts[1:] for entry in entries]
-    if len(tops) != 1 or not all(rest):
-        return entries, ""
-    top = next(iter(tops))
-    nested = all(len(parts) > 1 and parts[0] not in sheets for parts in rest)
-    named = any(_CANVAS.match(parts[0]) or _MOODLE.match(parts[0]) for parts in rest)
-    if _MOODLE.match(top) or not (top in sheets or nested or named):
-        return entries, ""
-    less = [archives.Entry(e.parts[1:], e.time, e.load) for e in entries]
-    return less, top if top in sheets else ""
-
-
-def _owner(entry, sheets):
-    """(Received, file name, assignment) that the path of a file tells."""
-    first, *rest = entry.parts
-    time = entry.time.isoformat(timespec="seconds") if entry.time else ""
-    if match := _MOODLE.match(first):
-        name = "/".join([part for part in (match["file"], *rest) if part])
-        received = _received(student_id(match["name"]), match, "moodle", time)
-        return _numbered(received, match["file"]), name or first, ""
-    if not rest and (match := _CANVAS.match(first)):
-        student = student_id(f"{match['name']}_{match['id']}")
-        received = _received(student, match, "canvas", time)
-        return _numbered(received, match["file"]), match["file"], ""
-    if rest:
-        place = rest[0] if rest[0] in sheets and len(rest) > 1 else ""
-        name = "/".join(rest[1:] if place else rest)
-        student = student_id(first)
-        return Received(student, first, time=time) if student else None, name, place
-    stem = _owner_in_stem(first, sheets)
-    if not stem:
-        return None, first, ""
-    return _numbered(Received(stem, stem, time=time), first), first, ""
-
-
-def _received(student, match, lms, time):
-    late = bool(match.groupdict().get("late"))
-    return Received(student, match["name"], lms, match["id"], time, late)
-
-
-def _numbered(received, file):
-    """With the number that an LMS gives a repeated notebook, as in `sheet-1.ipynb`."""
-    match = _AGAIN.search(Path(file).name.partition(".")[0])
-    if match and file.lower().endswith(_NOTEBOOK):
-        received.again = int(match[1] or match[2])
-    return received
-
-
-def student_id(name):
-    """A name as a folder's name: letters, digits and `-_.`; "" if nothing is left."""
-    plain = unicodedata.normalize("NFC", name)
-    kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in plain)
-    return re.sub(r"_{2,}", "_", kept).strip("-._")[:60]
-
-
-def _owner_in_stem(file, sheets):
-    """The student in `ada_multi_head_exercises.ipynb`; "" if there is none."""
-    stem = file
-    for ending in sorted(_NOTEBOOK, key=len, reverse=True):
-        if stem.lower().endswith(ending):
-            stem = stem[: -len(ending)]
-            break
-    stem = _AGAIN.sub("", stem)
-    words = {w for a in sheets for w in (a, sheets[a].stem, a.partition("_")[2])}
-    for word in sorted(words, key=len, reverse=True):
-        stem = re.sub(rf"(?:^|[-_ ]+){re.escape(word)}(?=$|[-_ ])", "", stem)
-    return student_id(stem.strip("-_ "))
-
-
-def _distinct(groups):
-    """The groups, with the LMS's number in the name where two students share one."""
-    by_student = {}
-    for student, name, lms_id, _ in groups:
-        by_student.setdefault(student.casefold(), set()).add((name, lms_id))
-    for (student, _, lms_id, _), files in groups.items():
-        people = by_student[student.casefold()]
-        if len(people) > 1:
-            number = lms_id or str(sorted(people).index((files[0][0].name, "")) + 1)
-            for received, _, _ in files:
-                received.student = f"{student}_{number}"
-    return groups
-
-
-def _split(files, hint):
+def _split(group, source):
     """Submissions; a repeated notebook (`sheet-1.ipynb`) is one of its own."""
-    notebooks = [one for one in files if one[1].lower().endswith(_NOTEBOOK)]
-    numbers = sorted({received.again for received, _, _ in notebooks or files})
+    repeats = {one.file: _again(one) for one in group}
+    notebooks = [one for one in group if one.file.lower().endswith(NOTEBOOK)]
+    numbers = sorted({repeats[one.file] for one in notebooks}) or [0]
     for number in numbers:
-        parts = [
-            one
-            for one in files
-            if one[0].again == number
-            or (one not in notebooks and number == numbers[-1])
-        ]
-        first = max((received for received, _, _ in parts), key=lambda r: r.time)
-        first.again = number
-        first.late = any(received.late for received, _, _ in parts)
-        named = [
-            (_unnumbered(name) if got.again else name, e) for got, name, e in parts
-        ]
-        yield _Submission(first, named, hint)
+        parts = [one for one in notebooks if repeats[one.file] == number]
+        first = max(parts or group, key=lambda one: (one.number, one.time))
+        stamps = [one.entry.time for one in parts or group if one.entry.time]
+        files = [(unnumbered(p.file) if number else p.file, p.entry) for p in parts]
+        if number == numbers[-1]:
+            files += [(one.file, one.entry) for one in group if one not in notebooks]
+        got = Received(
+            student="",
+            name=first.name,
+            lms=first.lms,
+            lms_id=first.id,
+            time=first.time,
+            late=any(one.late for one in group),
+            again=number,
+            source=source,
+            number=first.number,
+            stamp=max(stamps).isoformat(timespec="seconds") if stamps else "",
+        )
+        yield _Submission(got, files, first.place)
 
 
-def _unnumbered(name):
-    """`sheet.ipynb` for `sheet-1.ipynb`: the number is the LMS's."""
-    stem, dot, endings = name.partition(".")
-    return f"{_AGAIN.sub('', stem)}{dot}{endings}"
+def _again(one):
+    """The number that an LMS gives a repeated notebook, as in `sheet-1.ipynb`."""
+    if len(one.entry.parts) > 1:  # in a person's own folder
+        return 0
+    match = layouts.AGAIN.search(Path(one.file).name.partition(".")[0])
+    return int(match[1] or match[2]) if match else 0
 
 
 # ---- which assignment ---------------------------------------------------------------
@@ -260,23 +233,26 @@ def _sheets(root):
     return {path.parent.name: path for path in found}
 
 
-def _by_assignment(files, given, sheets):
+def _by_assignment(folder, names, given, sheets):
     """{assignment: its files}; what is no notebook goes to each. "" for unknown."""
     if given:
-        return {given: files}
-    notebooks = {n: d for n, d in files.items() if n.lower().endswith(_NOTEBOOK)}
+        return {given: names}
+    notebooks = [name for name in names if name.lower().endswith(NOTEBOOK)]
     found = {}
-    for name, data in (notebooks or files).items():
-        found.setdefault(_assignment_of(name, data, sheets), {})[name] = data
+    for name in notebooks or names:
+        found.setdefault(_assignment_of(folder, name, sheets), []).append(name)
     if len(found) > 1:
         found.pop("", None)
-    others = {name: data for name, data in files.items() if name not in notebooks}
-    return {assignment: {**others, **own} for assignment, own in found.items()}
+    others = [name for name in names if name not in notebooks]
+    return {
+        assignment: own if own == others else [*others, *own]
+        for assignment, own in found.items()
+    }
 
 
-def _assignment_of(name, data, sheets):
+def _assignment_of(folder, name, sheets):
     """The assignment of one file, by its cell ids, else by its name; "" if unknown."""
-    ids = _ids(data.decode("utf-8", "replace"))
+    ids = _ids(folder / name)
     shared = {
         assignment: len(ids & _ids_of(sheet)) for assignment, sheet in sheets.items()
     }
@@ -289,102 +265,135 @@ def _assignment_of(name, data, sheets):
 
 @cache
 def _ids_of(sheet):
-    return _ids(sheet.read_text(encoding="utf-8"))
+    return _ids(sheet)
 
 
-def _ids(text):
+def _ids(path):
     """What looks like nbgrader's cell ids in a notebook, broken or not."""
-    return set(re.findall(r'"grade_id"\s*:\s*"([^"\\]{1,100})"', text))
+    with suppress(ValueError), open(path, "rb") as file:
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+                return _ids_in(data[:].decode("utf-16", "replace").encode())
+            return _ids_in(data)
+    return set()  # it is empty
+
+
+def _ids_in(data):
+    pattern = rb'"grade_id"\s{0,9}:\s{0,9}"([^"\\]{1,100})"'
+    return {match[1] for match in re.finditer(pattern, data)}
 
 
 # ---- storing ------------------------------------------------------------------------
 
 
-def _store(root, submission, sheets, assignment, due, done):
+def _store(root, submission, given, done):
     """Put one submission into collected/, unless it is there."""
-    received = submission.received
-    if due and received.time:
-        received.late = datetime.fromisoformat(received.time) > due
-    files = _load(submission, done.refused)
-    given = assignment or submission.hint
-    for name, own in _by_assignment(files, given, sheets).items():
-        if not name:
+    received, (assignment, sheets) = submission.received, given
+    (root / FOLDER).mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=root / FOLDER) as folder:
+        names = _unpack(submission, Path(folder), done.refused)
+        whole = assignment or submission.place
+        found = _by_assignment(Path(folder), names, whole, sheets) if names else {}
+        for name, own in found.items():
+            if name:
+                target = root / FOLDER / name / received.student
+                _store_one(Path(folder), own, target, received, done)
+                continue
             done.refused.append(
                 f"{received.student}: which assignment is it? Nothing in "
-                f"{intake.shown(next(iter(own)))} says; give --assignment"
+                f"{intake.shown(own[0])} says; give --assignment"
             )
+
+
+def _store_one(folder, names, target, received, done):
+    checksum = _checksum(folder, names)
+    received = replace(received, files=sorted(names))
+    there = next(iter(sorted(target.glob(f"*-{checksum}"))), None)
+    if there:
+        done.known += 1
+        with suppress(OSError, ValueError, TypeError):
+            if _read_record(there).order() < received.order():  # handed in again
+                store.write(there / RECORD, _record(received))
+        return
+    stamp = (received.time or received.stamp)[:19].replace(":", "") or "undated"
+    target.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=target))
+    try:
+        for name in names:
+            path = temporary / "files" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, path)
+        (temporary / RECORD).write_bytes(_record(received))
+        os.chmod(temporary, 0o755)
+        os.rename(temporary, target / f"{stamp}-{checksum}")
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    done.new[target.parent.name, received.student] = _newest(target)[1]
+
+
+def _checksum(folder, names):
+    total = hashlib.sha256()
+    for name in sorted(names):
+        path = folder / name
+        total.update(f"{name}\0{path.stat().st_size}\0".encode("utf-8", "replace"))
+        with open(path, "rb") as file:
+            while piece := file.read(archives.PIECE):
+                total.update(piece)
+    return total.hexdigest()[:12]
+
+
+def _record(received):
+    text = json.dumps(asdict(received), ensure_ascii=False, indent=1)
+    return text.encode("utf-8", "replace")
+
+
+def _read_record(folder):
+    return Received(**json.loads((folder / RECORD).read_text(encoding="utf-8")))
+
+
+def _unpack(submission, folder, refused):
+    """Write a submission's files; returns their names. A zip handed in is opened."""
+    student, names, left = submission.received.student, [], MAX_STUDENT
+    waiting = [(name, entry, True) for name, entry in submission.files]
+    while waiting:
+        name, entry, outer = waiting.pop(0)
+        if Path(name).name in ("timestamp.txt", RECORD):
             continue
         try:
-            _store_one(root / FOLDER / name / received.student, own, received, done)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-                raise archives.Refused(f"cannot save: {error.strerror}") from None
-            done.refused.append(
-                f"{received.student}: cannot be saved: {error.strerror}"
-            )
+            safe = _place(name, folder)
+            left -= entry.save(folder / safe, min(left, archives.MAX_FILE))
+            if outer and safe.lower().endswith(".zip"):
+                said = []
+                inside = archives.inner(folder / safe, name, said, left)
+                waiting += [("/".join(e.parts), e, False) for e in inside]
+                refused += [f"{student}: {why}" for why in said]
+            else:
+                names.append(safe)
+        except archives.Refused as why:
+            (folder / safe).unlink(missing_ok=True)
+            refused.append(f"{student}: {intake.shown(name)} was left out: {why}")
+    return names
 
 
-def _store_one(folder, files, received, done):
-    total = hashlib.sha256()
-    for file, data in sorted(files.items()):
-        total.update(f"{file}\0{len(data)}\0".encode("utf-8", "replace") + data)
-    checksum = total.hexdigest()[:12]
-    if any(folder.glob(f"*-{checksum}")):
-        done.known += 1
-        return
-    stamp = received.time[:19].replace(":", "") or "undated"
-    received = replace(received, files=sorted(files))
-    _write_folder(folder / f"{stamp}-{checksum}", files, received)
-    done.new[folder.parent.name, received.student] = _newest(folder)[1]
-
-
-def _safe(name):
-    """A file's path with parts that every disk takes."""
+def _place(name, folder):
+    """A path for a file, with parts that every disk takes and no other file has."""
     parts = []
     for part in name.split("/"):
         part = "".join(
-            c if c.isprintable() and c not in ':*?"<>|' else "_" for c in part
+            c if c.isprintable() and c not in ':*?"<>|\\' else "_" for c in part
         )
-        parts.append(part if len(part.encode()) <= 120 else f"{part[:24]}…{part[-16:]}")
-    return "/".join(parts)
-
-
-def _load(submission, refused):
-    """{name: bytes} of a submission; a zip that was handed in is opened."""
-    files = {}
-    for name, entry in submission.entries:
-        try:
-            data = entry.load()
-            if name.lower().endswith(".zip"):
-                said = []
-                inside = archives.inner(data, name, said)
-                files.update({_safe("/".join(e.parts)): e.load() for e in inside})
-                refused += [f"{submission.received.student}: {why}" for why in said]
-            elif Path(name).name not in ("timestamp.txt", RECORD):
-                files[_safe(name)] = data
-        except archives.Refused as why:
-            shown = intake.shown(name)
-            refused.append(
-                f"{submission.received.student}: {shown} was left out: {why}"
-            )
-    return files
-
-
-def _write_folder(folder, files, received):
-    """Write a submission whole: to another name first."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
-    try:
-        for name, data in files.items():
-            path = temporary / "files" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        record = json.dumps(asdict(received), ensure_ascii=False, indent=1)
-        (temporary / RECORD).write_text(record, encoding="utf-8")
-        os.chmod(temporary, 0o755)
-        os.rename(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        short = len(part.encode()) <= 120
+        part = part if short else f"{part[:24]}…{part[-16:]}"
+        part = "_" if part in ("", ".", "..") else part
+        while parts and Path(folder, *parts).is_file():  # `a` beside `a/b`
+            parts[-1] += "_"
+        parts.append(part)
+    stem, number = Path(*parts), 1
+    while (folder / stem).exists():
+        number += 1
+        stem = Path(*parts[:-1], f"{number}_{parts[-1]}")
+    (folder / stem).parent.mkdir(parents=True, exist_ok=True)
+    return stem.as_posix()
 
 
 def _newest(folder):
@@ -392,8 +401,7 @@ def _newest(folder):
     found = []
     for one in folder.glob("[!.]*"):
         with suppress(OSError, ValueError, TypeError):
-            record = json.loads((one / RECORD).read_text(encoding="utf-8"))
-            found.append((one, Received(**record)))
+            found.append((one, _read_record(one)))
     if not found:
         return None
     folder, newest = max(found, key=lambda pair: pair[1].order())
@@ -412,7 +420,7 @@ def _publish(root, assignment, student):
         folder / "files"
     )
     stamp = target / "timestamp.txt"
-    if same and (stamp.exists() or not received.time):
+    if same and stamp.exists() == bool(received.time):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))

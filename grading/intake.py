@@ -11,7 +11,7 @@ import json
 import os
 import re
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 MAX_FILE = 100 << 20  # bytes; `python -m dot2gpt check` reads as much
@@ -173,8 +173,9 @@ def _listed(folder):
     return found
 
 
-def read_bytes(path, max_file=MAX_FILE):
-    """The bytes of a regular file; neither links nor pipes are followed.
+@contextmanager
+def opened(path, max_file=MAX_FILE):
+    """A regular file, opened to read; neither links nor pipes are followed.
 
     Raises Rejected for anything else, and for a file of over `max_file` bytes.
     """
@@ -198,6 +199,12 @@ def read_bytes(path, max_file=MAX_FILE):
                 f"it is {status.st_size >> 20} MiB: clear its outputs (Kernel, Restart "
                 "and Clear Outputs), save it and hand it in again"
             )
+        yield file
+
+
+def read_bytes(path, max_file=MAX_FILE):
+    """The bytes of a regular file; raises Rejected as `opened` does."""
+    with opened(path, max_file) as file:
         return file.read(max_file)
 
 

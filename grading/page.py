@@ -1,13 +1,11 @@
 """The graded notebook: the course's cells, the learner's answers, safe outputs.
 
-It goes into Formgrader and into feedback, pages that show what is in a notebook as it
-is, so nothing of the learner's that a browser would act on stays in it.
+It goes into Formgrader and into feedback. Their pages clean what learners wrote
+(grading.clean); of outputs, only text and pictures get that far.
 """
 
 import base64
 import binascii
-import html
-import re
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -15,11 +13,6 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 IMAGES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 MOST_TEXT = 200_000  # characters of one output
 MOST_IMAGE = 4 << 20  # characters of its base64
-# What a browser would take for a tag, and the tags that stay: those of the sheets.
-_TAG = re.compile(r"<(?:/?(?:details|summary|sub|sup|b|i|br)\s*/?>|(?=[A-Za-z/!?&]))")
-_PLAIN = re.compile(r"<.+>", re.DOTALL)
-_LINK = re.compile(r"(\]\(\s*|^\s*\[[^\]]*\]:\s*)([^\s)]+)", re.MULTILINE)
-_REMOTE = re.compile(r"!(?=\[[^\]]*\]\(\s*<?\s*(?:[a-z][a-z0-9+.-]*:)?//)", re.I)
 
 
 def page(bundle, steps, ran, verdicts):
@@ -71,7 +64,7 @@ def _learners_cell(step, cell, ran):
     metadata = _marks(cell) if cell else {}
     kind = cell.cell_type if cell else step.cell_type
     if kind != "code":
-        return new_markdown_cell(harmless_markdown(step.source), metadata=metadata)
+        return new_markdown_cell(step.source, metadata=metadata)
     made = new_code_cell(step.source, metadata=metadata)
     if ran:
         made.outputs = [harmless(output) for output in ran.outputs]
@@ -124,21 +117,6 @@ def harmless(output):
             "metadata": {},
         }
     )
-
-
-def harmless_markdown(text):
-    """Markdown without live HTML, remote pictures, and links that run something."""
-    text = _TAG.sub(lambda tag: tag[0] if _PLAIN.fullmatch(tag[0]) else "< ", text)
-    text = _REMOTE.sub("", text)
-    return _LINK.sub(lambda link: link[1] + _safe(link[2]), text)
-
-
-def _safe(target):
-    """The target of a link, if it leads to a page."""
-    plain = "".join(c for c in html.unescape(target) if c.isprintable())
-    scheme = re.match(r"\s*<?\s*([^/?#]*?):", plain)
-    pages = ("http", "https", "mailto")
-    return target if not scheme or scheme[1].lower() in pages else "#"
 
 
 def _text(value, most=MOST_TEXT):

@@ -14,7 +14,7 @@ from grading import store
 TOP = "x-to-gpt"
 TARGET = Path("_build") / f"{TOP}.zip"
 NOT_FOR_LEARNERS = ("the book", "grading")  # sections of requirements.txt
-NOT_NEEDED = ("nbval", "pytest")
+NOT_NEEDED = ("nbval", "pytest", "nh3")
 RUN = 3  # lines in a row of a solution or hidden test that no other file may hold
 SHORT = 40  # characters; shorter code is written by many
 _DATE = (2000, 1, 1, 0, 0, 0)  # the same files make the same zip
@@ -136,6 +136,8 @@ def _project(root):
     ours = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     project, tools = ours["project"], ours["tool"]["setuptools"]
     data = tools.get("package-data", {}).get("dot2gpt", [])
+    wanted = [one for one in project["dependencies"] if one not in NOT_NEEDED]
+    project = {**project, "dependencies": wanted}
     keys = ("name", "version", "description", "requires-python", "dependencies")
     lines = ["[build-system]"]
     lines += [f"{k} = {_toml(v)}" for k, v in ours["build-system"].items()]

@@ -79,9 +79,6 @@ def make(root, *, released=True):
     """
     root.mkdir(parents=True, exist_ok=True)
     shutil.copy(REPOSITORY / "nbgrader_config.py", root)
-    shutil.copytree(
-        REPOSITORY / "grading" / "templates", root / "grading" / "templates"
-    )
     lesson = _stable(new_markdown_cell("# Small\nA lesson."), new_code_cell("1 + 1"))
     save(lesson, root / "chapters" / "01_small" / "small.ipynb")
     save(sheet(source=True), root / "solutions" / "01_small" / "small_exercises.ipynb")

@@ -7,13 +7,17 @@ import shutil
 import stat
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from datetime import UTC, datetime
 
+import hypothesis.strategies as st
 import nbformat
 import pytest
+import yaml
+from hypothesis import given, settings
 
-from grading import archives, collect, grades, release
+from grading import archives, collect, grades, layouts, release
 from grading.__main__ import main
 from grading.bundle import bundle
 from tests import small_course
@@ -219,12 +223,12 @@ def test_moodle_folders_and_flat(course):
     )
     assert collect.collect(course, path).refused == []
     assert marks(course) == {
-        "Ada_Lovelace": "ada",
-        "Zoë_Ünal": "zoe",
+        "Ada_Lovelace_21": "ada",
+        "Zoë_Ünal_22": "zoe",
         "Ann_Lee_23": "one Ann",
         "Ann_Lee_24": "another Ann",
     }
-    got = collect.received(course, "01_small")["Ada_Lovelace"]
+    got = collect.received(course, "01_small")["Ada_Lovelace_21"]
     assert got.details() == {
         "first_name": "Ada",
         "last_name": "Lovelace",
@@ -330,6 +334,317 @@ def test_a_zip_that_a_student_handed_in_is_opened(course):
     assert marks(course) == {"ada_1": "zipped"}
 
 
+# ---- whose it is --------------------------------------------------------------------
+
+
+def notes(root):
+    return {s: one.notes() for s, one in collect.received(root, "01_small").items()}
+
+
+def test_canvas_names_with_underscores_groups_and_codes(course):
+    files = {
+        f"van_der_berg_LATE_11_901_{NAME}": sheet("berg"),
+        f"group_7b_12_902_{NAME}": sheet("group"),
+        f"_13_903_{NAME}": sheet("no letters"),
+        f"李小龍_14_904_{NAME}": sheet("lee"),
+        "ada_15_905_01_my work.ipynb": sheet("ada"),
+        f"LATE_anon_x7Kp2_906_{NAME}": sheet("late"),
+        f"anon_B3q9z_907_{NAME}": sheet("code"),
+        "anon_B3q9z_908_data.csv": b"1,2",
+        "bob_16_text.html": b"<p>see my mail</p>",
+    }
+    path = archive(course / "all.zip", files)
+    assert collect.collect(course, path, assignment="01_small").refused == []
+    assert marks(course) == {
+        "van_der_berg_11": "berg",
+        "group_7b_12": "group",
+        "13": "no letters",
+        "李小龍_14": "lee",
+        "ada_15": "ada",
+        "anon_x7Kp2": "late",
+        "anon_B3q9z": "code",
+    }
+    assert (course / "submitted/anon_B3q9z/01_small/data.csv").exists()
+    assert (course / "submitted/bob_16/01_small/text.html").exists()
+    late = [s for s, one in collect.received(course, "01_small").items() if one.late]
+    assert late == ["anon_x7Kp2", "van_der_berg_11"]
+
+
+def test_a_name_of_canvas_that_can_mean_two_people_is_refused(course):
+    """Somebody who calls herself `ada_4711` is not given Ada's folder."""
+    files = {
+        f"ada_4711_1_{NAME}": sheet("ada"),
+        "ada_4711_5000_99_work.ipynb": sheet("eve"),
+        f"bob_12_2_{NAME}": sheet("bob"),
+    }
+    done = collect.collect(course, archive(course / "all.zip", files))
+    assert marks(course) == {"ada_4711": "ada", "bob_12": "bob"}
+    assert "the person may be 4711 or 5000 in Canvas" in done.refused[0]
+
+
+def test_moodle_numbers_decide_over_exports(course):
+    def export(name, files):
+        return collect.collect(course, archive(course / name, files))
+
+    def place(name, number):
+        return f"{name}_{number}_assignsubmission_file_/{NAME}"
+
+    export("a.zip", {place("Ann Lee", 23): sheet("one Ann")})
+    export("b.zip", {place("Ann Lee", 24): sheet("another Ann")})
+    export("c.zip", {place("Ann Smith", 23): (sheet("one Ann, married"), NEW)})
+    export("d.zip", {place("🙂", 31): sheet("smile")})
+    export("e.zip", {place("Participant", 41): sheet("blind")})
+    group = f"Default group_assignsubmission_file_/{NAME}"
+    export("f.zip", {group: sheet("group")})
+    assert marks(course) == {
+        "Ann_Lee_23": "one Ann, married",
+        "Ann_Lee_24": "another Ann",
+        "31": "smile",
+        "Participant_41": "blind",
+        "Default_group": "group",
+    }
+    assert notes(course)["Ann_Lee_24"] == []
+
+
+def test_blackboard(course):
+    files = {
+        "HW1_ada1_attempt_2026-11-19-10-00-00_work.ipynb": sheet("old"),
+        "HW1_ada1_attempt_2026-11-20-10-00-00_work.ipynb": sheet("new"),
+        "HW1_ada1_attempt_2026-11-20-10-00-00.txt": b"Name: Ada Lovelace (ada1)\n",
+        f"01_small_bob_2_attempt_2026-11-19-10-00-00_{NAME}": sheet("bob"),
+        f"HW_1_c_3_attempt_2026-11-19-10-00-00_{NAME}": sheet("c_3"),
+        "HW_1_c_3_attempt_2026-11-19-10-00-00.txt": b"Name: Cleo (c_3)\n",
+        f"HW_1_d_4_attempt_2026-11-19-10-00-00_{NAME}": sheet("unclear"),
+    }
+    due = datetime(2026, 11, 19, 18).astimezone()
+    done = collect.collect(course, archive(course / "all.zip", files), due=due)
+    assert marks(course) == {
+        "Ada_Lovelace_ada1": "new",
+        "bob_2": "bob",
+        "Cleo_c_3": "c_3",
+    }
+    assert len(done.refused) == 1 and "is not clear" in done.refused[0]
+    got = collect.received(course, "01_small")["Ada_Lovelace_ada1"]
+    assert (got.late, got.count, got.lms_id) == (True, 2, "ada1")
+    local = datetime(2026, 11, 20, 10).astimezone(UTC)
+    assert datetime.fromisoformat(got.time) == local
+
+
+def test_brightspace(course):
+    files = {
+        "index.html": b"<html>",
+        f"39786-640693 - Ada Lovelace - Oct 10, 2026 1022 AM/{NAME}": sheet("old"),
+        f"39786-640693 - Ada Lovelace - Oct 12, 2026 102 PM/{NAME}": sheet("new"),
+        f"40001-640693 - Ada Lovelace - Oct 11, 2026 1200 AM/{NAME}": sheet("other"),
+        f"50-640693 - Eve - Oct 11, 2026 1200 AM/{NAME}": sheet("one"),
+        f"50-640693 - Mallory - Oct 11, 2026 1200 AM/{NAME}": sheet("two"),
+    }
+    done = collect.collect(course, archive(course / "all.zip", files))
+    assert marks(course) == {"Ada_Lovelace_39786": "new", "Ada_Lovelace_40001": "other"}
+    assert len(done.refused) == 2 and "given to two names" in done.refused[0]
+    stamp = course / "submitted/Ada_Lovelace_39786/01_small/timestamp.txt"
+    when = datetime(2026, 10, 12, 13, 2).astimezone(UTC)
+    assert stamp.read_text() == when.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+GRADESCOPE = """\
+submission_7:
+  :submitters:
+  - :name: Ada Lovelace
+    :sid: '11'
+    :email: ada@uni.example
+  - :name: Bob
+    :sid: '12'
+    :email:
+  :created_at: 2026-11-19 10:00:00.500000000 Z
+submission_8:
+  :submitters: []
+"""
+
+
+def test_gradescope(course):
+    files = {
+        "assignment_1_export/submission_metadata.yml": GRADESCOPE.encode(),
+        f"assignment_1_export/submission_7/{NAME}": sheet("pair"),
+        f"assignment_1_export/submission_8/{NAME}": sheet("nobody's"),
+    }
+    done = collect.collect(course, archive(course / "all.zip", files))
+    people = {"Ada_Lovelace_ada_uni.example": "pair", "Bob_12": "pair"}
+    assert marks(course) == people
+    assert "does not say whose it is" in done.refused[0]
+    got = collect.received(course, "01_small")["Bob_12"]
+    assert got.time.startswith("2026-11-19T10:00:00")
+
+
+@pytest.mark.parametrize("loose", ["roster.csv", "index.html", "read me.txt"])
+def test_a_loose_file_beside_the_folders_makes_nobody_of_the_class(course, loose):
+    files = {
+        f"week1/{loose}": b"x",
+        f"week1/ada/{NAME}": sheet("ada"),
+        f"week1/bob/{NAME}": sheet("bob"),
+    }
+    done = collect.collect(course, archive(course / "all.zip", files))
+    assert marks(course) == {"ada": "ada", "bob": "bob"}
+    assert len(done.refused) == 1 and "in nobody's folder" in done.refused[0]
+
+
+def test_what_may_be_a_person_or_the_class_is_refused(course, capsys):
+    files = {"w/a.csv": b"x", f"w/ada/{NAME}": sheet("ada")}
+    archive(course / "all.zip", files)
+    assert main(["collect", "all.zip"]) == 2
+    assert "all is in one folder, 'w': if it is a person's" in capsys.readouterr().err
+    assert marks(course) == {}
+
+
+def test_times_that_an_lms_does_not_say_are_not_judged(course, capsys):
+    files = {f"ada_1_2_{NAME}": (sheet("a"), NEW), f"bob_LATE_3_4_{NAME}": sheet("b")}
+    archive(course / "all.zip", files)
+    assert main(["collect", "all.zip", "--due", "2026-11-01 18:00"]) == 0
+    said = capsys.readouterr().out
+    assert "--due says nothing of 2 students: Canvas's export does not say" in said
+    got = collect.received(course, "01_small")
+    assert (got["ada_1"].late, got["bob_3"].late) == (False, True)
+    assert not list(course.glob("submitted/*/*/timestamp.txt"))
+
+
+class Old(zipfile.ZipInfo):
+    """A file of a zip that does not say how its names are written."""
+
+    encoding = "gbk"
+
+    def _encodeFilenameFlags(self):
+        return self.filename.encode(self.encoding), self.flag_bits
+
+
+@pytest.mark.parametrize(
+    "encoding, names",
+    [
+        ("gbk", ["李小龙", "王芳"]),
+        ("utf-8", ["李小龙", "Müller", "नमस्ते"]),
+        ("cp437", ["Müller", "José Peña"]),
+    ],
+)
+def test_names_in_old_zips_stay_readable(course, encoding, names):
+    with zipfile.ZipFile(course / "all.zip", "w") as target:
+        for number, name in enumerate(names):
+            info = Old(f"{name}_{number}_assignsubmission_file_/{NAME}", OLD)
+            info.encoding = encoding
+            target.writestr(info, sheet(str(number)))
+    assert collect.collect(course, course / "all.zip").refused == []
+    wanted = {f"{n.replace(' ', '_')}_{i}": str(i) for i, n in enumerate(names)}
+    assert marks(course) == wanted
+
+
+# ---- one person, one id -------------------------------------------------------------
+
+PEOPLE = ["Ann Lee", "Ann Lee", "Ann_Lee", "李小龙", "🙂", "=1+1", "<b>Bo</b>", "a.b"]
+
+
+def exported(layout, who, attempt):
+    """{name in the zip: (bytes, date)} of a person's attempt."""
+    name, number, mark = PEOPLE[who], 100 + who, f"{who}-{attempt}"
+    day = f"2026-11-{attempt + 1:02}"
+    date = (2026, 11, attempt + 1, 12, 0, 0)
+    word = "".join(c for c in name.lower() if c.isalnum() or c == "_")
+    paths = {
+        "canvas": f"{word}_{number}_{1000 * attempt + who}_{NAME}",
+        "moodle": f"{name.replace('_', ' ')}_{number}_assignsubmission_file_/{NAME}",
+        "blackboard": f"HW_{'u' + str(number)}_attempt_{day}-12-00-00_{NAME}",
+        "brightspace": f"{number}-9 - {name} - Nov {attempt + 1}, 2026 1200 PM/{NAME}",
+        "gradescope": f"x/submission_{1000 * attempt + who}/{NAME}",
+        "folder": f"person {number}/{NAME}",
+        "flat": f"person{number}_{NAME}",
+    }
+    files = {paths[layout]: (sheet(mark), date)}
+    if layout == "gradescope":
+        said = {":name": name, ":email": f"u{number}@x.example"}
+        time = datetime(*date, tzinfo=UTC)
+        one = {":submitters": [said], ":created_at": time}
+        files["x/submission_metadata.yml"] = {f"submission_{1000 * attempt + who}": one}
+    return files
+
+
+def export(path, layout, attempts):
+    """Write an export of [(person, attempt)]; returns its path."""
+    files, listed = {}, {}
+    for who, attempt in attempts:
+        own = exported(layout, who, attempt)
+        listed |= own.pop("x/submission_metadata.yml", {})
+        files |= own
+    if listed:
+        files["x/submission_metadata.yml"] = yaml.safe_dump(listed).encode()
+    return archive(path, files)
+
+
+LAYOUTS = "canvas moodle blackboard brightspace gradescope folder flat".split()
+attempted = st.dictionaries(st.integers(0, 7), st.integers(0, 3), min_size=2)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_each_person_has_the_newest_attempt_and_nothing_else(layout, tmp_path):
+    folder = tmp_path
+
+    @settings(max_examples=6, deadline=None, derandomize=True, database=None)
+    @given(st.lists(attempted, min_size=1, max_size=3))
+    def check(exports):
+        root = small_course.make(folder / str(len(list(folder.iterdir()))))
+        newest, folders = {}, {}
+        for number, people in enumerate(exports):
+            path = export(root / f"{number}.zip", layout, people.items())
+            assert collect.collect(root, path).refused == []
+            for who, attempt in people.items():
+                newest[who] = max(attempt, newest.get(who, 0))
+            got = marks(root)
+            assert sorted(got.values()) == sorted(f"{w}-{a}" for w, a in newest.items())
+            for student, mark in got.items():  # and everybody keeps the folder
+                assert folders.setdefault(mark.split("-")[0], student) == student
+
+    check()
+
+
+# ---- one student's oddity -----------------------------------------------------------
+
+
+def test_a_file_and_a_folder_of_one_name_are_both_kept(course):
+    files = {"a": b"1", "a/b": b"2", NAME: sheet("ada"), "x?": b"3", "x*": b"4"}
+    work = archive(course / "work.zip", files).read_bytes()
+    path = archive(course / "all.zip", {"ada_1_2_work.zip": work})
+    assert collect.collect(course, path).refused == []
+    folder = course / "submitted/ada_1/01_small"
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.*"))
+    assert marks(course) == {"ada_1": "ada"}
+    kept = sorted(p.read_bytes() for p in folder.rglob("*") if p.is_file())
+    assert kept[:4] == [b"1", b"2", b"3", b"4"], names
+
+
+def test_nothing_is_kept_outside_a_persons_folder(course):
+    files = {
+        "Eve_1_assignsubmission_file_../evil.ipynb": sheet("evil"),
+        "Eve_1_assignsubmission_file_..": sheet("evil"),
+        "Bob_2_assignsubmission_file_a..b.ipynb": sheet("bob"),
+    }
+    collect.collect(course, archive(course / "all.zip", files))
+    for path in course.rglob("*"):
+        if path.is_file() and b"# evil" in path.read_bytes() and path.suffix != ".zip":
+            assert "Eve_1" in path.relative_to(course).parts
+
+
+def test_a_zip_of_many_bombs_costs_little(course):
+    """8 KB that would unpack to 400 MiB, in files that are small enough alone."""
+    many = {f"{n}.ipynb": bytes(1 << 20) for n in range(400)}
+    bomb = archive(course / "b.zip", many).read_bytes()
+    path = archive(course / "twice.zip", {"b.zip": bomb})
+    files = {"eve_1_2_b.zip": path.read_bytes(), f"ada_3_4_{NAME}": sheet("ada")}
+    path = archive(course / "all.zip", files)
+    tracemalloc.start()
+    done = collect.collect(course, path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert marks(course) == {"ada_3": "ada"} and peak < 20 << 20
+    kept = sum(p.stat().st_size for p in course.rglob("collected/**/*") if p.is_file())
+    assert kept < 2 << 20 and any("eve_1" in why for why in done.refused)
+
+
 # ---- hostile archives ---------------------------------------------------------------
 
 
@@ -421,9 +736,9 @@ def test_too_many_files_are_refused(course, monkeypatch):
 def test_odd_names_become_folders(course):
     files = {f"{'n' * 200}\x07/{'x' * 200}.ipynb": sheet("long")}
     assert collect.collect(course, archive(course / "all.zip", files)).refused == []
-    assert marks(course) == {"n" * 60: "long"}
-    assert collect.student_id("../Ann, Lee;=1") == "Ann_Lee_1"
-    assert collect.student_id("...") == ""
+    assert marks(course) == {"n" * 80: "long"}
+    assert layouts.student_id("../Ann, Lee;=1") == "Ann_Lee_1"
+    assert layouts.student_id("...") == ""
 
 
 # ---- the LMS's import ---------------------------------------------------------------
