@@ -150,7 +150,7 @@ def mark_chapter(app, doctree):
     is_sheet = docname.endswith(SHEET)
     number = str(int(chapter["number"]))
     numbered = chapter["folder"] not in UNNUMBERED
-    if numbered and not is_sheet:
+    if numbered and chapter["folder"].endswith(f"_{chapter['name']}"):
         _number_title(app.env, docname, number)
     bar = _bar(doctree)
     if bar is None:

@@ -2,10 +2,8 @@
 # chapters/13_gpt/gpt.ipynb
 """A GPT: a Transformer that predicts the next token. Built in chapter 13."""
 
-import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -154,6 +152,8 @@ class GPT(nn.Module):
         weights: its state_dict. n_heads: d_model / 64 if left out, as in all of GPT-2.
         Raises ValueError if a weight is missing or of the wrong shape.
         """
+        from dot2gpt.published_weights import gpt2_config, gpt2_weights
+
         model = cls(gpt2_config(weights, n_heads))
         model.load_state_dict(gpt2_weights(weights, model))
         return model
@@ -161,6 +161,8 @@ class GPT(nn.Module):
     @classmethod
     def from_pretrained(cls, name):
         """A published GPT-2; name and errors as in read_pretrained."""
+        from dot2gpt.published_weights import read_pretrained
+
         weights, n_heads = read_pretrained(name)
         return cls.from_gpt2(weights, n_heads)
 
@@ -175,143 +177,6 @@ def start_small(model):
             nn.init.normal_(weight, std=residual if feeds else 0.02)
         elif name.endswith("bias"):
             nn.init.zeros_(weight)
-
-
-def gpt2_config(weights, n_heads=None):
-    """The GPTConfig of a GPT-2's state_dict. n_heads: d_model / 64 if left out.
-
-    Raises ValueError if the weights are not GPT-2's.
-    """
-    weights = {name.removeprefix("transformer."): w for name, w in weights.items()}
-    try:
-        tokens, positions = weights["wte.weight"], weights["wpe.weight"]
-        d_ff = weights["h.0.mlp.c_fc.bias"].numel()
-    except KeyError as missing:
-        raise ValueError(f"{missing} is missing: not GPT-2's weights") from None
-    return GPTConfig(
-        len(tokens),
-        context_length=len(positions),
-        d_model=tokens.shape[-1],
-        n_heads=n_heads or max(1, tokens.shape[-1] // 64),
-        n_layers=sum(name.endswith(".ln_1.weight") for name in weights),
-        d_ff=d_ff,
-        tied=torch.equal(weights.get("lm_head.weight", tokens), tokens),
-    )
-
-
-def gpt2_weights(weights, model):
-    """GPT-2's weights under the names of a GPT; its linear maps are turned.
-
-    Raises ValueError if one is missing or of another shape than the model's.
-    """
-    weights = {name.removeprefix("transformer."): w for name, w in weights.items()}
-    weights.setdefault("lm_head.weight", weights["wte.weight"])
-    theirs = {"tokens": "wte", "positions": "wpe", "norm": "ln_f", "head": "lm_head"}
-    parts = {
-        "norm_1": "ln_1",
-        "norm_2": "ln_2",
-        "attention.w_qkv": "attn.c_attn",
-        "attention.w_o": "attn.c_proj",
-        "feed_forward.widen": "mlp.c_fc",
-        "feed_forward.narrow": "mlp.c_proj",
-    }
-    for n in range(model.config.n_layers):
-        for mine, part in parts.items():
-            theirs[f"layers.{n}.{mine}"] = f"h.{n}.{part}"
-    ours = {}
-    for name, want in model.state_dict().items():
-        place, _, kind = name.rpartition(".")
-        source = f"{theirs[place]}.{kind}"
-        if source not in weights:
-            raise ValueError(f"{source!r} is missing: not GPT-2's weights")
-        turned = "attention" in place or "feed_forward" in place
-        ours[name] = weights[source].t() if turned else weights[source]
-        if ours[name].shape != want.shape:
-            size, need = tuple(ours[name].shape), tuple(want.shape)
-            raise ValueError(f"{source!r} makes {name} {size}, expected {need}")
-    return ours
-
-
-def pretrained_file(name, file):
-    """The path of a file of a published model, downloaded once if name is no folder.
-
-    Raises FileNotFoundError if the model lacks it, ConnectionError without network,
-    ValueError for a name that the hub does not know.
-    """
-    from huggingface_hub import errors, hf_hub_download
-
-    lacks = f"{str(name)!r} has no {file}"
-    if Path(name).is_dir():
-        if not (Path(name) / file).exists():
-            raise FileNotFoundError(lacks)
-        return Path(name) / file
-    try:
-        return Path(hf_hub_download(str(name), file))
-    except errors.LocalEntryNotFoundError:
-        raise ConnectionError(
-            f"{str(name)!r} is no folder, was not downloaded before, and the Hugging "
-            "Face hub cannot be reached"
-        ) from None
-    except (errors.RepositoryNotFoundError, errors.HFValidationError):
-        raise ValueError(
-            f"{str(name)!r} is neither a folder nor a model on the Hugging Face hub"
-        ) from None
-    except errors.EntryNotFoundError:
-        raise FileNotFoundError(lacks) from None
-
-
-def read_pretrained(name):
-    """The weights and n_heads of a published GPT-2: (dict, int).
-
-    name: a folder with config.json and model.safetensors, or a name on the Hugging Face
-    hub ("gpt2", "gpt2-medium", ...). Raises what pretrained_file does, and ValueError
-    for another kind of model.
-    """
-    from safetensors.torch import load_file
-
-    config = json.loads(pretrained_file(name, "config.json").read_text("utf-8"))
-    kind = config.get("model_type"), config.get("activation_function", "gelu_new")
-    if kind != ("gpt2", "gelu_new"):
-        raise ValueError(f"{str(name)!r} is {kind}, expected ('gpt2', 'gelu_new')")
-    return load_file(pretrained_file(name, "model.safetensors")), config["n_head"]
-
-
-def n_parameters(config):
-    """How many numbers a GPT learns; a tied table counts once."""
-    d, f = config.d_model, config.d_ff
-    layer = 4 * d * d + 4 * d + 2 * d * f + f + d + 4 * d
-    tables = config.vocab_size * (1 if config.tied else 2) + config.context_length
-    return tables * d + config.n_layers * layer + 2 * d
-
-
-def n_flops(config, batch, time):
-    """The FLOPs of the matrix products in a forward pass; training takes three times.
-
-    Equals torch's FlopCounterMode on the meta device. On the CPU that counter gives
-    nothing for the fused attention, 4 · n_layers · batch · time² · d_model.
-    """
-    d, f = config.d_model, config.d_ff
-    layer = 8 * d * d + 4 * d * f + 4 * time * d
-    return batch * time * (config.n_layers * layer + 2 * d * config.vocab_size)
-
-
-def memory(config, batch, time):
-    """The bytes that training in float32 keeps, by kind: a dict.
-
-    activations: what the backward pass needs. With the fused kernel no term grows with
-    time²; short-lived results come on top.
-    """
-    weights, n = 4 * n_parameters(config), batch * time
-    d, masks = config.d_model, config.d_model * (config.dropout > 0)
-    layer = 8 * d + 2 * config.d_ff + config.n_heads + 4 + 2 * masks
-    after = 2 * d + 2 + config.vocab_size + 1 + masks
-    ids = 8 * (2 * n + time)  # int64: inputs, targets, positions
-    return {
-        "weights": weights,
-        "gradients": weights,
-        "means": 2 * weights,
-        "activations": 4 * n * (config.n_layers * layer + after) + ids,
-    }
 
 
 class Characters:

@@ -139,14 +139,14 @@ def train(arguments):
     """Train, print what was reached, show a sample; returns the exit code."""
     import torch
 
-    from dot2gpt import gpt_runs, training
+    from dot2gpt import gpt_runs, processes
 
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
-    with training.distributed() as (rank, size):
+    with processes.distributed() as (rank, size):
         out = print if rank == 0 else lambda *_, **__: None
         run, text = _prepare(arguments, size)
-        training.mean_over_processes(0)  # all have looked before the first one writes
+        processes.mean_over_processes(0)  # all have looked before the first one writes
         if rank == 0 and not arguments.resume:
             gpt_runs.save_run(arguments.out, run)
         try:
@@ -378,7 +378,7 @@ def _device(name):
     import torch
 
     from dot2gpt.gpt_runs import GPTError
-    from dot2gpt.training import pick_device
+    from dot2gpt.processes import pick_device
 
     if name is None:
         return pick_device()

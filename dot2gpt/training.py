@@ -4,16 +4,19 @@
 
 import math
 import os
-import signal
-import threading
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
+
+from dot2gpt.processes import (
+    hold_interrupts,
+    mean_over_processes,
+    rank_and_size,
+    share,
+)
 
 
 def cross_entropy(logits, targets):
@@ -160,90 +163,6 @@ def load_checkpoint(path, model=None, optimizer=None, generator=None, check=None
         if cuda and len(cuda) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(cuda)
     return state["more"]
-
-
-@contextmanager
-def distributed():
-    """Join the processes that torchrun has started, for the time of a `with`.
-
-    Yields rank and number of processes, (0, 1) without torchrun. Where there is a GPU
-    for each process it takes its own, and what lies there travels by NCCL. All else
-    travels by gloo.
-    """
-    if not dist.is_torchelastic_launched():
-        yield 0, 1
-        return
-    own_gpu = torch.cuda.device_count() >= int(os.environ["LOCAL_WORLD_SIZE"])
-    if own_gpu:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("cpu:gloo,cuda:nccl" if own_gpu else "gloo")
-    try:
-        yield rank_and_size()
-    finally:
-        dist.destroy_process_group()
-
-
-def rank_and_size():
-    """The number of this process and how many there are: (0, 1) if it is alone."""
-    if dist.is_initialized():
-        return dist.get_rank(), dist.get_world_size()
-    return 0, 1
-
-
-def share(batches):
-    """Of each batch the sequences of this process: number rank, rank + size, ...
-
-    Every process draws the same whole batches. Raises ValueError if the number of
-    sequences is not divisible by that of processes: parts must weigh the same.
-    """
-    rank, size = rank_and_size()
-    for inputs, targets in batches:
-        if len(inputs) % size:
-            raise ValueError(
-                f"a batch of {len(inputs)} sequences is not divisible by the number of "
-                f"processes, {size}"
-            )
-        yield inputs[rank::size], targets[rank::size]
-
-
-def mean_over_processes(value):
-    """The mean of a number over all processes, the same float on each of them."""
-    if not dist.is_initialized():
-        return float(value)
-    total = torch.tensor(float(value), dtype=torch.float64)
-    dist.all_reduce(total)
-    return total.item() / dist.get_world_size()
-
-
-def pick_device():
-    """The torch.device to train on: cuda, else mps (Apple), else cpu.
-
-    Several processes get no mps: gloo cannot carry its tensors.
-    """
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available() and rank_and_size()[1] == 1:
-        return torch.device("mps")
-    return torch.device("cpu")
-
-
-@contextmanager
-def hold_interrupts():
-    """Collect Ctrl-C in the list that this yields; a second one interrupts at once."""
-    pressed = []
-
-    def note(number, frame):
-        pressed.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed  # only the main thread may set a handler
-        return
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True)

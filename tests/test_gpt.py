@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from dot2gpt.counting import memory, n_flops, n_parameters
 from dot2gpt.gpt import (
     GPT,
     CausalAttention,
@@ -20,9 +21,6 @@ from dot2gpt.gpt import (
     GPTConfig,
     default_config,
     gelu,
-    memory,
-    n_flops,
-    n_parameters,
 )
 from dot2gpt.masking import causal_mask, leak_test
 from dot2gpt.multi_head import MultiHeadAttention

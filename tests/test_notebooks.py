@@ -8,6 +8,7 @@ import pytest
 from tools.tree import ROOT, chapters, read, tags, written_notebooks
 
 LESSONS = [c.lesson for c in chapters() if c.lesson.exists()]
+PAGES = [path for c in chapters() for path in c.pages]
 SHEETS = [c.solutions for c in chapters() if c.solutions.exists()]
 WRITTEN = written_notebooks()
 TEST_END = re.compile(r"\.report\(\)\s*$")
@@ -95,7 +96,7 @@ def test_a_lesson_follows_the_page_pattern(path):
             assert "hide-input" in tags(cell), "the code of a question gives it away"
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=name)
+@pytest.mark.parametrize("path", LESSONS + PAGES, ids=name)
 def test_an_export_cell_holds_the_imports_or_one_definition(path):
     cells = [c for c in code(path) if "export" in tags(c)]
     if not cells:  # a lesson need not export

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dot2gpt.processes import distributed, pick_device
 from dot2gpt.tokens import batches
 from dot2gpt.training import (
     AdamW,
@@ -23,11 +24,9 @@ from dot2gpt.training import (
     clip_gradients,
     cosine_schedule,
     cross_entropy,
-    distributed,
     evaluate,
     load_checkpoint,
     new_optimizer,
-    pick_device,
     save_checkpoint,
     train,
     training_step,
@@ -411,7 +410,7 @@ def test_several_processes_do_not_take_apples_device():
     with (
         mock.patch("torch.cuda.is_available", return_value=False),
         mock.patch("torch.backends.mps.is_available", return_value=True),
-        mock.patch("dot2gpt.training.rank_and_size", return_value=(1, 2)),
+        mock.patch("dot2gpt.processes.rank_and_size", return_value=(1, 2)),
     ):
         assert pick_device().type == "cpu", "gloo moves no tensors of mps"
 
@@ -451,7 +450,8 @@ TOGETHER = """
 import contextlib, io, json, math, pathlib, sys
 from unittest import mock
 import torch
-from dot2gpt.training import TrainConfig, distributed, train
+from dot2gpt.processes import distributed
+from dot2gpt.training import TrainConfig, train
 from tests.test_training import CONFIG, new_run, press_ctrl_c
 
 folder, said = pathlib.Path(sys.argv[1]), {}
@@ -493,7 +493,8 @@ with distributed() as (rank, size):
 
 KILLED = """
 import os, pathlib, signal, sys
-from dot2gpt.training import TrainConfig, distributed, train
+from dot2gpt.processes import distributed
+from dot2gpt.training import TrainConfig, train
 from tests.test_training import new_run
 
 folder = pathlib.Path(sys.argv[1])

@@ -13,14 +13,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools.tree import ROOT, chapters, exported_source
+from tools.tree import ROOT, chapters, exported_source, module_of
 
 
 def derived_modules(root=ROOT):
-    """{path of a module: the text that its lesson makes of it}."""
-    texts = {
-        c.module: exported_source(c.lesson) for c in chapters(root) if c.lesson.exists()
-    }
+    """{path of a module: the text that its lesson or page makes of it}."""
+    pages = [page for c in chapters(root) for page in (c.lesson, *c.pages)]
+    texts = {module_of(page): exported_source(page) for page in pages if page.exists()}
     return {path: text for path, text in texts.items() if text}
 
 
