@@ -18,8 +18,6 @@ from grading.shared import SharedTensors
 
 MAX_NESTED = 30  # calls within calls
 MAX_MESSAGE = 2000  # characters of an error's text
-# Frames that dot2gpt.checks does not name either, when it says where an error arose.
-UNNAMED = ("_row", "run", "_value", "<lambda>", "<module>")
 
 
 class BoundaryError(Exception):
@@ -278,9 +276,9 @@ def place_of(error):
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if ("ipykernel" in frame.filename or frame.filename.startswith("<"))
+        if ("ipykernel_" in frame.filename or frame.filename.startswith("<"))
         and not frame.filename.startswith(("<frozen", "<judge"))
-        and frame.name not in UNNAMED
+        and frame.name != "<module>"
     ]
     if not frames:
         return None

@@ -25,6 +25,9 @@ MOST = 2000  # characters of a text that is looked at
 _PROBLEMS = {
     r"got [^ ]+(?: at \([^)]*\))?, expected [^ ]+": "",
     r"its shape is \(.*\), expected \(.*\)": "its shape is …, expected …",
+    r"they differ by [^ ]+(?: at \([^)]*\))?: was something computed in float32\?": (
+        "was something computed in float32?"
+    ),
     r"\d+ of \d+ numbers are NaN": "… of … numbers are NaN",
     r"expected numbers, got \w+": "expected numbers",
     r"the message should contain .*": "the message should contain other words",
@@ -74,8 +77,8 @@ class Table:
     @classmethod
     def of(cls, table):
         """A Table of a Checks that `Judge` has watched."""
-        behind = getattr(table, "behind", ())
-        return cls(table.title, tuple(Row(*r, *b) for r, b in zip(table.rows, behind)))
+        behind = zip(table.rows, table.errors, getattr(table, "stages", ()))
+        return cls(table.title, tuple(Row(*row, *more) for row, *more in behind))
 
     def checks(self, texts, first, label):
         """A Checks with what is told of the rows; see `Row.told`."""
@@ -139,10 +142,13 @@ class Texts:
             return UNREAD if hint.startswith(UNREAD) else hint
         if hint in self.words or hint == checks.NOT_WRITTEN:
             return hint
+        if isinstance(error, checks.Overwritten):
+            return hint
         if not isinstance(error, checks.Wrong):
             return f"{_standard_name(error)}, for an input that is not shown"
         if hasattr(error, "_boundary_number"):  # raised by the answer
-            refusals = {str(checks.Forbidden(word)) for word in self.words}
+            names = self.words.union(*checks.KINDS.values())
+            refusals = {str(checks.Forbidden(name)) for name in names}
             return hint if hint in refusals else NOTHING
         return self._known(hint) or NOTHING
 

@@ -56,10 +56,14 @@ class Outside(Peer):
 
     def call(self, target, arguments, named, op="call"):
         """As of Peer; a result that can't be read raises Gone."""
+        outermost = type(target) is int and not self.depth
+        given = checks.Given([*arguments, *named.values()] if outermost else [])
         try:
             return super().call(target, arguments, named, op)
         except CodecError as error:
             self.end(f"what your code returned can't be read: {error}")
+        finally:
+            checks.note_changes(given)
 
     def receive(self):
         """As of Peer; what can't be read, or does not come, raises Gone."""

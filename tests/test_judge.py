@@ -290,6 +290,44 @@ FEATURES = {
         assert f(torch.ones(2)).tolist() == [0.5, 0.5]
         """,
     ),
+    "functions forbidden by their kind": (
+        "def f(x):\n    return F.linear(x, x)",
+        """
+        with checks.by_hand("matrix product"):
+            try:
+                f(torch.ones(3, 3))
+            except checks.Wrong as error:
+                assert "`torch.nn.functional.linear` may not be used" in str(error)
+            else:
+                assert False
+        assert f(torch.ones(1, 1)).tolist() == [[1.0]]
+        """,
+    ),
+    "what is to be done in place": (
+        "def f(x, more):\n    x.add_(1)\n    more.append(x)",
+        """
+        c = checks.Checks("t", in_place=True)
+        x, more = torch.zeros(2), []
+        c.that("it runs", lambda: f(x, more) is None)
+        c.close("changed", lambda: x, [1, 1])
+        c.that("kept", lambda: more[0] is x)
+        c.report()
+        """,
+    ),
+    "what an answer does with its own copies": (
+        """
+        def f(x, ask):
+            own = x.clone()
+            ask(own.add_(1))
+            return own.zero_()
+        """,
+        """
+        c, x, asked = checks.Checks("t"), torch.ones(2), []
+        c.close("a", lambda: f(x, asked.append), [0, 0])
+        c.close("asked", lambda: len(asked), 1)
+        c.report()
+        """,
+    ),
     "a module of the course's goes in": (
         "def f(m, x):\n    return m.n_heads, m(x)[0], type(m).__name__",
         """
@@ -376,6 +414,28 @@ FAILURES = {
         "g = 1",
         "c = checks.Checks('t')\nc.that('a', lambda: f(1))\nc.report()",
         "there is no `f`",
+    ),
+    "it changes a tensor that it was given": (
+        "def f(x):\n    return x.zero_().sum()",
+        """
+        c, x = checks.Checks("t"), torch.ones(3)
+        c.close("a", lambda: f(x), x.sum() - 3)
+        assert x.tolist() == [1, 1, 1]
+        c.that("b", lambda: f(x[:1]) == 0)
+        c.that("c", lambda: f(x.clone()) == 0)
+        c.report()
+        """,
+        "✗ a; b; c: you changed the tensor that you were given: work on a copy",
+    ),
+    "it changes a list that it was given": (
+        "class Net:\n    def go(self, x):\n        x['a'][0].sort()",
+        """
+        c, x = checks.Checks("t"), {"a": ([3, 1, 2], 5)}
+        c.that("a", lambda: Net().go(x) is None)
+        assert x == {"a": ([3, 1, 2], 5)}
+        c.report()
+        """,
+        "✗ a: you changed the list that you were given: work on a copy",
     ),
     "the test itself takes too much": (
         "def f():\n    return 2 * 10**8",
@@ -563,6 +623,11 @@ def test_a_text_that_an_answer_could_make_is_not_told():
     assert told == "you say …, it is …: add the rows"
     for hint in ("you say hbjb", "hbjb", "the message should contain 'x': hbjb"):
         assert "hbjb" not in words.hint(hint, checks.Wrong())
+    changed = checks.Overwritten("list")
+    assert words.hint(str(changed), changed) == str(changed)
+    close = "add the rows: they differ by 2e-08 at (3,): was something computed in"
+    told = words.hint(f"{close} float32?", checks.Wrong())
+    assert told == "add the rows: was something computed in float32?"
 
 
 def test_what_a_released_test_shows_is_told(court):

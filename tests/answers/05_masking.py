@@ -246,7 +246,7 @@ PADDING = """
 SAFE_SOFTMAX = [
     wrong(
         "as published",
-        ("the padding wins", "writes into the caller's scores"),
+        "you changed the tensor that you were given",
         f"""
         def safe_softmax(scores, lengths):{PADDING}
             scores[padding] = -1e6
@@ -539,7 +539,7 @@ FUTURE_LEAKS = [
     ),
     wrong(
         "not set back",
-        "Set the id back",
+        "you changed the tensor that you were given",
         """
         def future_leaks(f, ids, vocab_size):
             before, leaks = f(ids), set()

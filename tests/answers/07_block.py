@@ -267,7 +267,7 @@ ANSWERS = {
         ),
         wrong(
             "in place",
-            "fold changed a tensor",
+            "you changed the tensor",
             """
             def fold(gamma, beta, weight, bias):
                 bias += weight @ beta

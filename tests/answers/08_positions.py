@@ -466,7 +466,7 @@ ANSWERS = {
         ),
         wrong(
             "in place",
-            "x was changed in place",
+            "you changed the tensor",
             MENDED.format("time", "time", "x += table\n    return x"),
         ),
         right(

@@ -185,7 +185,11 @@ ANSWERS = {
             "belong to no word",
             HIDE.format(**HIDING | {"real": ""}),
         ),
-        wrong("in place", "changed in place", HIDE.format(**HIDING | {"copy": "ids"})),
+        wrong(
+            "in place",
+            "you changed the tensor",
+            HIDE.format(**HIDING | {"copy": "ids"}),
+        ),
         wrong(
             "[MASK] every time",
             "too many become [MASK]",

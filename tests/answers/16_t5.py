@@ -271,7 +271,7 @@ ANSWERS = {
         ),
         wrong(
             "in place",
-            "changed in place",
+            "you changed the tensor",
             """
             def without_mean(weight, bias):
                 weight -= weight.mean(0)

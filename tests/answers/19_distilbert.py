@@ -312,7 +312,7 @@ ANSWERS = {
         ),
         wrong(
             "in place",
-            "changed in place",
+            "you changed the tensor",
             WEIGHTS.format(
                 **MOVE
                 | {
