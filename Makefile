@@ -9,7 +9,7 @@ export PYTHONHASHSEED ?= 0
 .DEFAULT_GOAL := help
 # The processor that the notebooks run on in `make test`: not the one of `make execute`.
 PROCESSOR ?= mixed
-.PHONY: help book test check machines lab sync execute grade benchmark benchmark-grading clean evidence mutants
+.PHONY: help mended book test check machines lab sync execute grade benchmark benchmark-grading clean evidence mutants
 
 help:  ## this list
 	@echo "make book      build the book and say where it is"
@@ -26,8 +26,12 @@ help:  ## this list
 	@echo "make benchmark-grading  submissions a minute beside nbgrader autograde (minutes)"
 	@echo "make clean     remove what is built; work in submitted/ stays"
 
+# .venv names the folder that it lies in: mended once that was moved or copied.
+mended:
+	@test ! -f $(VENV)/pyvenv.cfg || $(PYTHON) -m tools.mended
+
 # A stamp a set of pins: set up again only when the pins change.
-$(VENV)/.ready: requirements.txt pyproject.toml
+$(VENV)/.ready: requirements.txt pyproject.toml | mended
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
@@ -60,7 +64,7 @@ mutants: $(VENV)/.ready-tests
 	@$(BIN)/python -m tools.mutants $(NAMES)
 
 QUICK := tests --ignore=tests/test_pages.py --ignore=tests/test_book.py --ignore=tests/test_lab.py \
-	--ignore=tests/test_nbgrader.py --ignore=tests/test_sheets.py \
+	--ignore=tests/test_nbgrader.py --ignore=tests/test_clean.py --ignore=tests/test_sheets.py \
 	--ignore=tests/test_sheets_cli.py --ignore=tests/test_mutants.py --ignore=tests/test_pictures_browser.py \
 	--ignore=tests/test_gpt_commands.py --ignore=tests/test_benchmarks.py \
 	--ignore=tests/test_sandbox.py --ignore=tests/test_grading_run.py --ignore=tests/test_grading_class.py \

@@ -22,6 +22,8 @@ os.environ["PATH"] = os.pathsep.join(
 
 c.CourseDirectory.course_id = "x-to-gpt"
 c.CourseDirectory.root = str(root)
+book = str(root / "gradebook.db").replace("%", "%25").replace("?", "%3F")
+c.CourseDirectory.db_url = f"sqlite:///{book}"  # an address, in which those two act
 c.CourseDirectory.source_directory = "solutions"
 c.CourseDirectory.release_directory = "chapters"
 

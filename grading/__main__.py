@@ -36,8 +36,8 @@ Points that a person gave in Formgrader stay.
 Then: look at what was reported, grade what needs a person in Formgrader (`make lab`),
 and make the students' pages with `nbgrader generate_feedback ASSIGNMENT`.
 
-Exit code: 0 all graded, 1 something was reported or left out, 2 the run could not be
-made or ended early, 130 stopped with Ctrl-C.
+Exit code: 0 all graded, whatever is reported of it, 1 something was left out or could
+not be graded, 2 the run could not be made or ended early, 130 stopped with Ctrl-C.
 """
 RELEASE = """\
 Make the zip that students get: lessons, sheets, dot2gpt, requirements, a README.
@@ -56,15 +56,21 @@ Sort what an LMS exports, a zip or a folder, into submitted/STUDENT/ASSIGNMENT/.
   python -m grading collect inbox/ --due "2026-11-20 23:59"
 
 These names are understood:
-  Canvas   lovelaceada_LATE_4711_99_multi_head_exercises.ipynb
-  Moodle   Ada Lovelace_4711_assignsubmission_file_/multi_head_exercises.ipynb
-           Ada Lovelace_4711_assignsubmission_file_multi_head_exercises.ipynb
-  flat     ada_multi_head_exercises.ipynb, ada.ipynb
-  folders  ada/multi_head_exercises.ipynb, ada/06_multi_head/...
+  Canvas       lovelaceada_LATE_4711_99_sheet.ipynb, anon_x7Kp2_99_sheet.ipynb
+  Moodle       Ada Lovelace_4711_assignsubmission_file_/sheet.ipynb
+  Blackboard   HW1_ada1_attempt_2026-11-19-10-00-00_sheet.ipynb
+  Brightspace  39786-640693 - Ada Lovelace - Oct 10, 2026 1022 AM/sheet.ipynb
+  Gradescope   submission_4711/sheet.ipynb, with submission_metadata.yml
+  flat         ada_sheet.ipynb, ada.ipynb
+  folders      ada/sheet.ipynb, ada/06_multi_head/...
+
+The system's number says who it is, and is a part of the folder's name. Moodle's is
+another one in each assignment. What fits none of these is left out, and said.
 
 Which assignment a notebook belongs to is read in the notebook. All that comes in is
 kept in collected/; a student's newest submission counts. Files that would lead out of
-the archive, links and zip bombs are left out, and said.
+the archive, links and zip bombs are left out, and said. Canvas and Moodle do not say
+when something was handed in: --due cannot judge it, and Canvas's LATE counts.
 
 Exit code: 0 all sorted, 1 something was left out, 2 nothing could be read.
 """
@@ -174,10 +180,7 @@ def run(arguments):
         path = summary.write(root, outcome)
         print(summary.text(outcome, summary.SHOWN))
         print(f"\nThe whole table is in {path.relative_to(root)}\n")
-    reported = any(
-        result.status != "graded" for o in outcomes for result in o.results.values()
-    )
-    return 1 if reported or any(o.trouble for o in outcomes) else 0
+    return 1 if any(o.failed or o.trouble for o in outcomes) else 0
 
 
 def _stopped():

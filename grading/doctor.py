@@ -60,6 +60,9 @@ def add_doctor(commands):
 
 def report():
     """Print what there is and what is missing; returns the exit status."""
+    if moved := elsewhere():
+        _print("moved", moved)
+        return 1
     found = problems()
     if not found:
         _print("bubblewrap", f"{shutil.which('bwrap')}, {_dotted(_version())}")
@@ -92,6 +95,28 @@ def problems():
     if path := sandbox.exposed():
         return [f"The course lies in {path}, which the sandbox shows: make a .venv."]
     return _tried("plain", _try_plain) or _tried("warm", _try_warm)
+
+
+def elsewhere():
+    """Why what a sandbox imports is not this course's own; "" if it is.
+
+    So it is once a course's folder was moved, or copied with its environment.
+    """
+    here = Path(__file__).resolve().parents[1]
+    ask = "import dot2gpt; print(dot2gpt.__path__[0])"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", ask], cwd=os.sep, capture_output=True, text=True
+    )
+    there = Path(done.stdout.strip()).parent
+    if done.returncode == 0 and there.resolve() == here:
+        return ""
+    holds = f"holds the dot2gpt of {there}, not of {here}"
+    if done.returncode:
+        holds = "has no dot2gpt: the course's folder was moved or renamed"
+    return (
+        f"The environment in {sys.prefix} {holds}. In {here}: python3 -m tools.mended, "
+        "and use the .venv that lies there"
+    )
 
 
 def _tried(kind, attempt):
@@ -192,8 +217,9 @@ def _cgroups():
         version = "v1" if len(group.folders) > 1 else "v2"
         return f"{version}: the system limits the memory of each sandbox as a whole"
     return (
-        "none can be made here, so the memory is looked at four times a second; that "
-        "is enough. With systemd, this gives one: systemd-run --user --scope make grade"
+        "none can be made here: the memory that processes map is looked at four times "
+        "a second, and what none of them maps (a memfd) is not counted. With systemd, "
+        "this gives one: systemd-run --user --scope make grade"
     )
 
 

@@ -8,6 +8,7 @@ import html
 import logging
 import os
 import re
+import tempfile
 import time
 import warnings
 from contextlib import contextmanager
@@ -208,17 +209,19 @@ def opened(course):
 
 def _create(course):
     """Make a gradebook where there is none: whole, or not at all if it is killed."""
-    path = Path(course.db_url.removeprefix("sqlite:///"))
+    from sqlalchemy.engine import make_url
+
+    path = Path(make_url(course.db_url).database or "")
     if not course.db_url.startswith("sqlite:///") or path.exists():
         return
     from nbgrader.api import Gradebook
 
-    new = path.with_name(f".new-{path.name}")
     try:
-        new.unlink(missing_ok=True)
-        with _translated(), Gradebook(f"sqlite:///{new}", course.course_id):
-            pass
-        os.replace(new, path)
+        with tempfile.TemporaryDirectory() as plain:  # nbgrader takes no % in a path
+            new = Path(plain, path.name)
+            with _translated(), Gradebook(f"sqlite:///{new}", course.course_id):
+                pass
+            store.write(path, new.read_bytes())
     except OSError as error:
         raise GradebookError(f"{path} cannot be made: {error.strerror}") from None
 

@@ -7,10 +7,12 @@ Formgrader, less the penalties that nbgrader was told to take.
 import csv
 import io
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from grading import collect
+from grading import clean, collect
 from grading.gradebook import course_directory, opened
 
+CHANGED = "Last modified (grade)"
 FORMATS = ("plain", "canvas", "moodle")
 
 
@@ -84,8 +86,8 @@ def _plain(grades, column):
         got = grade.received or collect.Received(grade.student)
         rows.append(
             [
-                grade.student,
-                got.name,
+                clean.cell(grade.student),
+                clean.cell(got.shown_name()),
                 grade.assignment,
                 f"{grade.points:g}",
                 f"{grade.possible:g}",
@@ -112,23 +114,29 @@ def _canvas(grades, column):
     rows.append(["    Points Possible", *blank, *(f"{possible[n]:g}" for n in names)])
     for lms_id, own in sorted(ours.items()):
         points = {grade.assignment: f"{grade.points:g}" for grade in own}
-        name = own[0].received.name
+        name = clean.cell(own[0].received.shown_name())
         rows.append([name, lms_id, "", "", "", *(points.get(n, "") for n in names)])
     return rows, left_out
 
 
 def _moodle(grades, column):
-    """Moodle, Assignment, Upload grading worksheet: numbers are per assignment."""
+    """Moodle, Assignment, Upload grading worksheet: numbers are per assignment.
+
+    Its importer wants these titles, in English. Grades that Moodle holds from before
+    the time of change are replaced, later ones stay.
+    """
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     if len({grade.assignment for grade in grades}) > 1:
         raise GradesError(
             "Moodle's grading worksheet holds one assignment: name it, as in "
             f"python -m grading grades {grades[0].assignment} --csv FILE --for moodle"
         )
     ours, left_out = _by_lms(grades, "moodle")
-    rows = [["Identifier", "Full name", "Grade", "Maximum Grade"]]
+    rows = [["Identifier", "Full name", "Grade", "Maximum grade", CHANGED]]
     for lms_id, (grade, *_) in sorted(ours.items()):
         points = [f"{grade.points:g}", f"{grade.possible:g}"]
-        rows.append([f"Participant {lms_id}", grade.received.name, *points])
+        name = clean.cell(grade.received.shown_name())
+        rows.append([f"Participant {lms_id}", name, *points, now])
     return rows, left_out
 
 
@@ -136,7 +144,8 @@ def _by_lms(grades, lms):
     """({id in the LMS: grades}, students who did not come from that LMS)."""
     ours, others = {}, set()
     for grade in grades:
-        if grade.received and grade.received.lms == lms:
+        got = grade.received  # without a number: a code, or no group
+        if got and got.lms == lms and got.lms_id.isdecimal():
             ours.setdefault(grade.received.lms_id, []).append(grade)
         else:
             others.add(grade.student)

@@ -85,6 +85,8 @@ def read(folder, bundle, max_file=MAX_FILE):
         raise Rejected(_all_refused(refused, expected, bundle))
     best = max(found, key=lambda one: _rank(one, expected, bundle))
     notes = _notes_on_names(best, found, refused, expected)
+    if not _rank(best, expected, bundle)[0]:
+        notes.append("no answer is written: the sheet is as it was handed out")
     return replace(best, notes=(*notes, *best.notes))
 
 

@@ -49,6 +49,7 @@ class Outcome:
     received: dict = field(default_factory=dict)  # student -> collect.Received
     graded: int = 0  # in this run
     kept: int = 0  # unchanged since an earlier one
+    failed: int = 0  # whose grading failed: the next run tries again
     trouble: list[str] = field(default_factory=list)
 
 
@@ -192,6 +193,7 @@ class _Work:
     def report_failures(self):
         """Save the failures as reported; the next run tries these submissions again."""
         self._blame()
+        self.outcome.failed = len(self.failures)
         for task, failure in self.failures:
             self._save(replace(task, checksum=""), failed(self.bundle, failure.why))
 
@@ -342,7 +344,7 @@ def _submissions(root, name, trouble):
             continue
         if folder.is_symlink():
             trouble.append(f"submitted/{student} is a symbolic link and was left out")
-        elif not student.isprintable() or len(student) > 100 or "," in student:
+        elif not _is_name(student):
             shown = intake.shown(student)
             trouble.append(f"submitted/{shown} is no name for a student: rename it")
         elif inside.is_symlink() or inside.is_dir():
@@ -350,6 +352,12 @@ def _submissions(root, name, trouble):
         else:
             trouble.append(f"submitted/{student}/{name} is not a folder")
     return found
+
+
+def _is_name(student):
+    """Whether a folder's name can stand for a student in files, pages and addresses."""
+    acting = set(student) & set('<>"`\\&,;:$%#?*|[]{}')
+    return student.isprintable() and not acting and len(student.encode()) <= 200
 
 
 def _check_only(only, works):
@@ -361,10 +369,12 @@ def _check_only(only, works):
 
 def _refuse_without_sandbox(options):
     """Raise RunError if a sandbox is wanted and this machine cannot make one."""
-    if options.sandbox == "none" or options.scheduler:
-        return
     from grading import doctor
 
+    if moved := doctor.elsewhere():
+        raise RunError(moved)
+    if options.sandbox == "none" or options.scheduler:
+        return
     problems = doctor.problems()
     if problems:
         raise RunError(

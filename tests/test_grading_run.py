@@ -87,7 +87,8 @@ def grade(course, monkeypatch):
 
 def in_gradebook(root):
     """{student: {cell: (auto score, manual score, needs a person)}}."""
-    with Gradebook(f"sqlite:///{root}/gradebook.db") as book:
+    place = str(root / "gradebook.db").replace("%", "%25").replace("?", "%3F")
+    with Gradebook(f"sqlite:///{place}") as book:
         return {
             submission.student.id: {
                 grade.name: (
@@ -359,13 +360,31 @@ def test_odd_folders_are_said(course, grade):
     submitted = course / "submitted"
     (submitted / "eve").symlink_to(submitted / "ada")
     (submitted / "a,b" / "01_small").mkdir(parents=True)
+    (submitted / "<svg onload=x> Eve" / "01_small").mkdir(parents=True)
+    (submitted / ("李" * 84) / "01_small").mkdir(parents=True)
     (submitted / "fay").mkdir()
     (submitted / "fay" / "01_small").write_text("x")
     outcome, engine = grade()
     assert engine.asked == ["ada", "bob", "cleo"]
     said = "; ".join(outcome.trouble)
     assert "submitted/eve is a symbolic link" in said
+    assert said.count(" is no name for a student: rename it") == 3
     assert "'a,b' is no name" in said and "fay/01_small is not a folder" in said
+
+
+def test_a_course_anywhere_is_graded(tmp_path, monkeypatch, capsys):
+    """Outside the repository, in a path with any sign; what is reported is no error."""
+    from grading.__main__ import main
+
+    root = small_course.make(tmp_path / "100%25 of #é? 'x")
+    submit(root, "ada", small_course.sheet(small_course.RIGHT))
+    odd = result(root, status="reported", notes=["it is odd"])
+    monkeypatch.chdir(root)
+    monkeypatch.setitem(sys.modules, "tools", None)
+    monkeypatch.setattr(run, "_engine", lambda *_: Engine(lambda student: odd))
+    assert main(["run", "--no-sandbox"]) == 0
+    assert "ada: it is odd" in capsys.readouterr().out
+    assert in_gradebook(root)["ada"]["test_total"][0] == 3.0
 
 
 @pytest.mark.parametrize(

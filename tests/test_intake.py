@@ -258,6 +258,12 @@ def test_another_notebook_stands_in_for_one_that_is_blank_or_broken(read, tmp_pa
     assert got.answers == RIGHT and "was left out: the file is damaged" in got.notes[1]
 
 
+def test_a_blank_sheet_is_said(read):
+    assert read({NAME: text({})}).notes == (
+        "no answer is written: the sheet is as it was handed out",
+    )
+
+
 def test_checkpoints_and_hidden_files_are_no_notebooks(read):
     files = {f".ipynb_checkpoints/{NAME}": text(), f"__MACOSX/._{NAME}": "x"}
     assert "no notebook was handed in" in refused(read, files)
