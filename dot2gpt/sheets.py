@@ -239,6 +239,8 @@ def _parse(path):
             f"{error.lineno}. Take an older copy, or start the sheet again"
         ) from None
     version = notebook.get("nbformat") if isinstance(notebook, dict) else None
+    if isinstance(version, str) and version.isdecimal() and len(version) < 4:
+        version = notebook["nbformat"] = int(version)
     if not isinstance(version, int) or not {"cells", "worksheets"} & set(notebook):
         raise SheetError(f"{name} is JSON but not a notebook: it has no cells")
     if version > 4:
@@ -271,8 +273,9 @@ def _text(path):
         raise SheetError(f"{name} is empty")
     if raw.startswith(b"PK"):
         raise SheetError(f"{name} is a zip archive: unpack it first")
+    wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise SheetError(
             f"{name} is not UTF-8 text (byte {error.start}): save it again as UTF-8"
@@ -393,6 +396,11 @@ def _with_course_cells(cells, released, notes):
     for cell in cells:
         own = course.get(grade_id_of(cell), cell)
         if not _locked(own):
+            if own["cell_type"] == "code" != cell["cell_type"]:
+                notes.append(
+                    f"the answer {grade_id_of(cell)} is a text cell: run as code"
+                )
+                cell = {**cell, "cell_type": "code"}
             merged.append(cell)
         elif own is not cell and grade_id_of(cell) not in seen:
             merged.append(own)

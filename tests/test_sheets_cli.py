@@ -197,7 +197,7 @@ BROKEN = {
     "is empty": lambda p: p.write_text(" \n"),
     "breaks off at line": lambda p: p.write_text(p.read_text()[:900]),
     "it holds no JSON": lambda p: p.write_text("Dear learner"),
-    "is not UTF-8 text (byte 0)": lambda p: p.write_text(p.read_text(), "utf-16"),
+    "is not UTF-8 text (byte 0)": lambda p: p.write_bytes(b"\xe9" + p.read_bytes()),
     "is a zip archive": lambda p: p.write_bytes(b"PK\x03\x04"),
     "JSON but not a notebook": only_json,
     "is nested too deep": lambda p: p.write_text('{"a":' + "[" * 100_000),
@@ -219,6 +219,30 @@ BROKEN = {
         ],
     ),
 }
+
+
+def as_text(notebook):
+    cell(notebook, "double").cell_type = "markdown"
+
+
+@pytest.mark.parametrize("kind", ["UTF-16", "text cell", "format '4'"])
+def test_check_reads_what_grading_reads(course, kind):
+    """What `python -m grading` salvages: the answers are the same ones, as code."""
+    from grading import bundle, intake
+
+    path = start(course, small_course.RIGHT, as_text if kind == "text cell" else None)
+    if kind == "UTF-16":
+        path.write_text(path.read_text(), "utf-16")
+    if kind == "format '4'":
+        rewrite(path, lambda n: n.update(nbformat="4"))
+    read = sheets.read_sheet(path)
+    answers = {
+        sheets.grade_id_of(c): c["source"]
+        for c in read.cells
+        if sheets.grade_id_of(c) in small_course.RIGHT and c["cell_type"] == "code"
+    }
+    graded = intake.read(path.parent, bundle.bundle("01_small", course))
+    assert answers == graded.answers == small_course.RIGHT
 
 
 @pytest.mark.parametrize("words", BROKEN)
