@@ -72,14 +72,16 @@ def markdown(source):
 def name(text):
     """A person's name in one line of letters, digits and signs that nothing acts on.
 
-    Other signs of ASCII get their wide forms: `<b>` becomes `＜b＞`.
+    Other signs of ASCII get their wide forms: `<b>` becomes `＜b＞`; a word begins with
+    no minus, as first and last name are kept apart.
     """
     kept = []
     for sign in unicodedata.normalize("NFC", text):
         if "!" <= sign <= "~" and not sign.isalnum() and sign not in "-_'.,()":
             sign = chr(ord(sign) + 0xFEE0)
         kept.append(sign if sign.isprintable() else " ")
-    return " ".join("".join(kept).split())[:200]
+    words = "".join(kept).split()
+    return " ".join(re.sub("^-", "\u2010", word) for word in words)[:200]
 
 
 def cell(value):

@@ -357,6 +357,7 @@ def _submissions(root, name, trouble):
 def _is_name(student):
     """Whether a folder's name can stand for a student in files, pages and addresses."""
     acting = set(student) & set('<>"`\\&,;:$%#?*|[]{}')
+    acting = acting or student.startswith(tuple("=+-@"))
     return student.isprintable() and not acting and len(student.encode()) <= 200
 
 

@@ -123,7 +123,8 @@ def checksum(folder):
             total.update(f"{status.st_size}\0{status.st_mtime_ns}\0".encode())
             continue
         with suppress(OSError, intake.Rejected):
-            total.update(hashlib.sha256(intake.read_bytes(path, MAX_HASHED)).digest())
+            with intake.opened(path, MAX_HASHED) as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()
 
 

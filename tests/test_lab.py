@@ -106,6 +106,13 @@ def test_formgrader_lists_the_assignment(page, lab):
     expect(frame.locator("body")).not_to_contain_text("error")
 
 
+def test_an_address_runs_nothing_in_formgrader(page, lab):
+    """As a link in what a learner wrote could name it."""
+    page.goto(f"{lab}formgrader/manage_students/x%22%3Btop.hit=1%3B%22")
+    assert page.locator("h1").first.inner_text() == "nbgrader"
+    assert page.evaluate("window.hit") is None
+
+
 def test_assignment_list_fetches_with_no_error(page, lab, course):
     page.goto(f"{lab}lab?reset")
     choose(page, "Assignment List")
