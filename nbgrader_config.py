@@ -11,6 +11,7 @@ from jinja2 import Environment
 import grading
 from dot2gpt.running import KERNEL_ARGUMENTS, TIMEOUT
 from grading import clean
+from grading.one_line import preprocessors
 
 c = get_config()  # noqa: F821 (nbgrader defines it)
 root = Path(os.path.abspath(__file__)).parent
@@ -30,6 +31,9 @@ c.CourseDirectory.release_directory = "chapters"
 # The lesson lies beside the sheet in chapters/. With nbgrader's default, "*",
 # `generate_assignment --force` and every failed generation delete the whole folder.
 c.CourseDirectory.notebook_id = "*_exercises"
+
+# Test cells are one line in the sheet; their tests are in the package.
+c.GenerateAssignment.preprocessors = preprocessors()
 
 # Assignment List shows an error if the exchange is not there, so it is made here. What
 # it fetches goes to x-to-gpt/ and not between the course's own folders.

@@ -187,8 +187,10 @@ def _table(report):
         lines += [f"      {line}" for line in result.wrong]
     if report.trouble:
         lines.append(f"  stopped: {report.trouble}")
-    lines.append(f"  {report.earned:g} of {report.possible:g} points\n")
-    return "\n".join(lines)
+    lines.append(f"  {report.earned:g} of {report.possible:g} points")
+    if not any("### BEGIN HIDDEN TESTS" in c["source"] for c in report.sheet.cells):
+        lines.append("  More is tested when it is handed in.")
+    return "\n".join([*lines, ""])
 
 
 def _in_words(status):

@@ -14,6 +14,8 @@ import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
+from dot2gpt import sheet_tests
+
 MAX_FILE = 100 << 20  # bytes; `python -m dot2gpt check` reads as much
 MAX_CELLS = 5000
 MAX_SOURCE = 1 << 20  # characters of one cell
@@ -395,6 +397,8 @@ def _line_up(cells, bundle):
     """(steps, notes): the student's cells as answers and as cells of their own."""
     roles, notes, steps = _roles(bundle), [], []
     course = {c.released.strip() for c in bundle.cells if roles[c.grade_id] == "course"}
+    tested = [test.grade_id.removeprefix("test_") for test in bundle.tests]
+    course |= {sheet_tests.line(name, bundle.assignment) for name in tested}
     for kind, source, grade_id in cells:
         role = roles.get(grade_id)
         if role == "course" or (role is None and source.strip() in course):

@@ -143,7 +143,12 @@ def _project(root):
     lines += [f"{k} = {_toml(v)}" for k, v in ours["build-system"].items()]
     lines += ["", "[project]"]
     lines += [f"{key} = {_toml(project[key])}" for key in keys]
-    lines += ["", "[tool.setuptools]", 'packages = ["dot2gpt"]', ""]
+    lines += [
+        "",
+        "[tool.setuptools]",
+        'packages = ["dot2gpt", "dot2gpt.sheet_tests"]',
+        "",
+    ]
     lines += ["[tool.setuptools.package-data]", f"dot2gpt = {_toml(data)}"]
     return "\n".join(lines) + "\n"
 
@@ -203,18 +208,22 @@ class _Source:
     def __init__(self, path):
         from nbgrader import preprocessors
 
+        from grading.one_line import OneLineTests
+
         notebook = nbformat.read(path, as_version=4)
         before = [cell.source for cell in notebook.cells]
         for name in ("LockCells", "ClearSolutions", "ClearOutput", "ClearHiddenTests"):
             make = getattr(preprocessors, name)
             notebook, _ = make().preprocess(notebook, {})
-        self.released = [cell.source for cell in notebook.cells]
         self.secrets = []
-        for own, left in zip(before, self.released):
-            shown = set(_lines(left))
+        for own, left in zip(before, notebook.cells):
+            shown = set(_lines(left.source))
             hidden = [line for line in _lines(own) if line not in shown]
             if hidden:
                 self.secrets.append(hidden)
+        where = {"nbgrader": {"assignment": path.parent.name}}
+        notebook, _ = OneLineTests().preprocess(notebook, where)
+        self.released = [cell.source for cell in notebook.cells]
 
     def differences(self, sheet):
         """Whether a sheet is what nbgrader makes of these solutions."""

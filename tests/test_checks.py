@@ -1,6 +1,7 @@
 """The words a learner reads: each kind of wrong answer gives its own row."""
 
 import math
+import types
 from decimal import Decimal
 from fractions import Fraction
 
@@ -233,6 +234,48 @@ def test_a_name_that_the_learners_code_lacks_is_no_unwritten_answer():
     answer = learners("def answer(x):\n    return scroes(x)")["answer"]
     hint = row(lambda: answer(1))[1]
     assert hint.startswith("there is no `scroes`: is it misspelt, or has its cell")
+
+
+def test_the_tests_of_a_sheet_run_with_the_notebooks_names_and_leave_none(capsys):
+    names = {"checks": checks, "torch": torch}
+    call = 'checks.check("table", "00_basics")'
+    with pytest.raises(checks.CheckFailed, match="not written yet"):
+        exec(call, names)
+    wrong = learners("table, seen = torch.arange(12.).reshape(4, 3), torch.ones(1)")
+    with pytest.raises(checks.CheckFailed, match="the number of rows comes first"):
+        exec(call, names | wrong)
+    right = "table = torch.arange(12.).reshape(3, 4); seen = torch.ones(2, 3).bool()"
+    names |= learners(right)
+    before = set(names)
+    exec(call, names)
+    assert set(names) == before
+    assert "4 of 4 checks pass" in capsys.readouterr().out
+    exec('checks.source("table")', names)
+    assert "they begin at 1" in capsys.readouterr().out
+
+
+def test_a_name_of_the_set_up_that_is_missing_is_one_sentence():
+    with pytest.raises(checks.CheckFailed, match="yet: there is no `torch`"):
+        exec('checks.check("tail_above", "00_basics")', {"checks": checks})
+
+
+def test_tests_that_there_are_none_of_are_refused_with_a_reason():
+    with pytest.raises(ValueError, match="no tests of 'tabel' in 00_basics"):
+        checks.check("tabel", "00_basics")
+    with pytest.raises(ValueError, match="'limits' is in 02_w.* and 14_g.*: say in"):
+        checks.source("limits")
+
+
+def test_a_person_sees_the_table_alone_and_a_program_every_line(monkeypatch):
+    import IPython
+
+    asked = {"content": {"allow_stdin": True}}
+    shell = types.SimpleNamespace(get_parent=lambda: asked)
+    monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
+    error = checks.CheckFailed("1 of 1 checks fail\n✗ x")
+    assert error._render_traceback_() == ["1 of 1 checks fail"]
+    asked["content"]["allow_stdin"] = False
+    assert error._render_traceback_() == ["1 of 1 checks fail", "✗ x"]
 
 
 def test_not_implemented_is_not_written_yet():

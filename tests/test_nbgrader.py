@@ -165,6 +165,10 @@ def test_a_real_sheet_grades_its_own_solutions(tmp_path, source):
     root = small_course.make(tmp_path / "course")
     shutil.copytree(source.parent, root / "solutions" / name)
     nbgrader(root, f"generate_assignment {name}")
+    made = root / "chapters" / name / source.name
+    kept = small_course.REPOSITORY / "chapters" / name / source.name
+    assert made.read_text() == kept.read_text(), "as `make sync` makes it"
+    assert "checks.check(" in made.read_text()
     for student, sheet in {
         "ada": source,
         "bob": root / "chapters" / name / source.name,

@@ -8,6 +8,7 @@ from tests import grader
 from tests.answers import load
 from tools.tree import chapters, read
 
+MORE = "More is tested when it is handed in.\n"
 SHEETS = [c for c in chapters() if c.solutions.exists()]
 
 
@@ -40,6 +41,30 @@ def test_the_solutions_get_every_point(chapter):
     assert not outcome.broken
     assert {k: v for k, v in outcome.feedback.items() if v} == {}
     assert outcome.feedback, "no test cell"
+
+
+@pytest.mark.parametrize("chapter", SHEETS, ids=lambda c: c.name)
+def test_the_tests_of_the_released_sheet_are_a_line_each_that_take_the_solutions(
+    chapter,
+):
+    answers = {c.grade_id: c for c in _cells(chapter) if c.is_solution}
+    sheet = grader.code_cells(read(chapter.sheet))
+    for test in (cell for cell in sheet if cell.is_test):
+        name = test.grade_id.removeprefix("test_")
+        assert test.source == f'checks.check("{name}", "{chapter.name}")'
+    outcome = grader.run([answers.get(c.grade_id, c) for c in sheet])
+    assert {k: v for k, v in outcome.feedback.items() if v} == {}
+    more = [text.endswith(MORE) for text in outcome.shown.values()]
+    whole = [c.source for c in _cells(chapter) if c.is_test]
+    assert more == ["### BEGIN HIDDEN TESTS" in source for source in whole]
+
+
+def test_a_sheet_holds_little_code_that_is_not_the_learners():
+    sheet = next(c.sheet for c in SHEETS if c.name == "06_multi_head")
+    others = [c.source for c in grader.code_cells(read(sheet)) if not c.is_solution]
+    lines = [line.strip() for source in others for line in source.splitlines()]
+    code = [line for line in lines if line and not line.startswith('"""')]
+    assert len(code) <= 25
 
 
 @pytest.mark.parametrize("chapter", SHEETS, ids=lambda c: c.name)

@@ -57,7 +57,7 @@ def test_a_right_sheet_has_all_points(course, capsys):
     said = capsys.readouterr()
     assert "✓ Exercise 1 · Double it  2/2" in said.out
     assert "✓ Exercise 2 · Rows       4/4" in said.out
-    assert "6 of 6 points" in said.out
+    assert "6 of 6 points\n  More is tested when it is handed in.\n" in said.out
     assert said.err == f"reading submitted/me/01_small/{NAME}\n"
 
 

@@ -29,14 +29,15 @@ def test_outputs_are_of_the_code_as_it_stands(path):
 def copy(tmp_path):
     """A tree with one chapter, to break."""
     chapter = next(c for c in chapters() if c.module.exists())
-    for path in (chapter.lesson, chapter.solutions, chapter.sheet, chapter.module):
+    parts = chapter.lesson, chapter.solutions, chapter.sheet, chapter.module
+    for path in (*parts, chapter.tests):
         target = tmp_path / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
     return Chapter(chapter.name, tmp_path)
 
 
-@pytest.mark.parametrize("part", ["module", "sheet"])
+@pytest.mark.parametrize("part", ["module", "sheet", "tests"])
 def test_an_edited_copy_is_found(copy, part):
     assert sync.stale(copy.root) == {}
     path = getattr(copy, part)

@@ -1,5 +1,5 @@
-"""Make what is derived: lesson cells → dot2gpt/, solutions → exercise sheets, and
-README's picture, which the front page draws too.
+"""Make what is derived: lesson cells → dot2gpt/, solutions → exercise sheets and the
+tests that they call, and README's picture, which the front page draws too.
 
 python -m tools.sync            write what is stale
 python -m tools.sync --check    write nothing, exit 1 if something is stale
@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from dot2gpt import sheet_tests
 from tools.tree import ROOT, chapters, exported_source, module_of
 
 
@@ -23,8 +24,26 @@ def derived_modules(root=ROOT):
     return {path: text for path, text in texts.items() if text}
 
 
-def derived_sheets(root=ROOT):
+def derived_tests(root=ROOT):
+    """{Chapter: {name: Test}}, what a learner may see of the tests in its solutions."""
+    from grading.bundle import bundle
+
+    return {
+        chapter: {
+            cell.grade_id.removeprefix("test_"): sheet_tests.Test(
+                cell.released.strip("\n"), cell.source != cell.released
+            )
+            for cell in bundle(chapter.name, root).tests
+        }
+        for chapter in chapters(root)
+        if chapter.solutions.exists()
+    }
+
+
+def derived_sheets(root=ROOT, tests=None):
     """{path of a sheet: the text that nbgrader makes of its solutions}.
+
+    tests: as `derived_tests` gives them; they are called by the sheets.
 
     nbgrader writes into a folder of its own: in place it would delete the lessons.
     Raises RuntimeError with nbgrader's words if it refuses a notebook.
@@ -32,8 +51,9 @@ def derived_sheets(root=ROOT):
     from nbgrader.apps import NbGraderAPI
     from traitlets.config import Config
 
-    wanted = [c for c in chapters(root) if c.solutions.exists()]
-    texts = {}
+    from grading.one_line import preprocessors
+
+    tests, texts = tests or derived_tests(root), {}
     with tempfile.TemporaryDirectory() as folder:
         config = Config()
         config.CourseDirectory.root = str(root)
@@ -42,8 +62,10 @@ def derived_sheets(root=ROOT):
         config.CourseDirectory.notebook_id = "*_exercises"
         config.CourseDirectory.db_url = f"sqlite:///{folder}/unused.db"
         config.GenerateAssignment.no_database = True
+        config.GenerateAssignment.preprocessors = preprocessors()
+        config.OneLineTests.texts = {c.name: made for c, made in tests.items()}
         config.SaveCells.enabled = False
-        for chapter in wanted:
+        for chapter in tests:
             log = io.StringIO()
             with _log_to(log), contextlib.redirect_stderr(log):
                 api = NbGraderAPI(config=config)
@@ -79,7 +101,12 @@ def _picture():
 
 def stale(root=ROOT):
     """{path: its text as it should be} of every derived file that is stale."""
-    texts = {**derived_modules(root), **derived_sheets(root)}
+    try:
+        tests = derived_tests(root)
+    except ValueError as error:
+        raise RuntimeError(f"nbgrader refuses it: {error}") from None
+    texts = {**derived_modules(root), **derived_sheets(root, tests)}
+    texts |= {c.tests: sheet_tests.written(made) for c, made in tests.items()}
     if root == ROOT:
         texts[ROOT / "_static" / "line.svg"] = _picture()
     return {

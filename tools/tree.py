@@ -45,6 +45,11 @@ class Chapter:
         return module_of(self.lesson)
 
     @property
+    def tests(self):
+        """What the sheet's test cells call."""
+        return self.root / "dot2gpt" / "sheet_tests" / f"{self.name}.py"
+
+    @property
     def answers(self):
         return self.root / "tests" / "answers" / f"{self.name}.py"
 

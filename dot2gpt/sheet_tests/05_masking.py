@@ -1,0 +1,375 @@
+# Made from solutions/ by `make sync`: do not edit.
+
+# %% predicted
+c = checks.Checks("Exercise 1 · What a score of 0 hides: predict")
+hidden = torch.triu(torch.ones(4, 4), 1).bool()
+visible_keys, hidden_keys = torch.arange(1.0, 5), torch.arange(3.0, -1, -1)
+
+
+def kept(score, also_self=False):
+    weights = torch.full((4, 4), score).masked_fill(hidden, 0).softmax(-1)
+    counted = torch.triu(torch.ones(4, 4), 0 if also_self else 1)
+    return (weights * counted).sum(-1)
+
+
+cases = [("0", 0.0), ("ln 2", math.log(2)), ("-ln 2", -math.log(2))]
+for row, (name, score) in enumerate(cases):
+    c.close(
+        f"every score is {name}",
+        lambda row=row: ... if predicted is ... else predicted[row],
+        kept(score),
+        mistakes={
+            "a score of 0 is not a weight of 0: e to the power 0 is 1": torch.zeros(4),
+            "this is the weight on the past: asked is the weight on the future": (
+                1 - kept(score)
+            ),
+            "a query's own position is not its future": kept(score, also_self=True),
+            "this is the weight of one hidden key: add them up": (
+                kept(score) / hidden_keys.clamp(min=1)
+            ),
+            "the scores are not 0 here: a visible key counts exp(score)": kept(0.0),
+            "the exponential is missing: a score counts exp(score), not itself": (
+                hidden_keys / (visible_keys * score + hidden_keys)
+            ),
+            "the hidden keys count exp(0) = 1 each, and the visible ones exp(score)": (
+                hidden_keys * math.exp(score)
+                / (visible_keys + hidden_keys * math.exp(score))
+            ),
+        },
+        atol=1e-3,
+    )
+c.report()
+
+# %% score_needed (more is tested when it is handed in)
+c = checks.Checks("Exercise 1 · What a score of 0 hides: the score needed")
+
+
+def needed(n_keys, limit):
+    hidden, odds = n_keys - 1, (1 - limit) / limit
+    c.close(
+        f"{n_keys} keys, at most {limit}",
+        lambda: score_needed(n_keys, limit),
+        math.log(hidden * odds),
+        mistakes={
+            "the visible key itself is not hidden: n_keys - 1 keys are": (
+                math.log(n_keys * odds)
+            ),
+            "the weights add to 1: the visible key keeps 1 - limit, not 1": (
+                math.log(hidden / limit)
+            ),
+            "this is exp(score): take the logarithm": hidden * odds,
+            "the sign is turned: a larger score leaves less for the future": (
+                -math.log(hidden * odds)
+            ),
+            "softmax uses e: take the natural logarithm": math.log10(hidden * odds),
+            "that is base 2: take the natural logarithm": math.log2(hidden * odds),
+            "all n_keys - 1 hidden keys count, not one": math.log(odds),
+        },
+        atol=1e-5,
+    )
+
+
+needed(5, 0.01)
+needed(2, 0.5)  # one against one: both scores are 0
+c.report()
+
+# %% window_mask (more is tested when it is handed in)
+c = checks.Checks("Exercise 2 · A sliding window")
+
+
+def band(n_queries, n_keys, oldest, newest, first):
+    # True from `oldest` to `newest`, counted from the place of query 0 at `first`
+    return [
+        [oldest <= s - t - first <= newest for s in range(n_keys)]
+        for t in range(n_queries)
+    ]
+
+
+def windowed(n_queries, n_keys, window, hand=None):
+    gap = n_keys - n_queries
+    size = n_queries, n_keys
+    c.close(
+        f"{n_queries} queries, {n_keys} keys, window {window}",
+        lambda: window_mask(n_queries, n_keys, window),
+        hand or band(*size, 1 - window, 0, gap),
+        mistakes={
+            "the window counts the query itself: it sees window - 1 before it": (
+                band(*size, -window, 0, gap)
+            ),
+            "the first query is put at the first key: the last belongs at the last": (
+                band(*size, 1 - window, 0, 0)
+            ),
+            "the future is visible: a window looks back only": (
+                band(*size, 1 - window, window - 1, gap)
+            ),
+            "no window: this is the causal mask": band(*size, -n_keys, 0, gap),
+            "the query does not see itself": band(*size, 1 - window, -1, gap),
+            "True and False are exchanged: True means 'may attend'": (
+                ~torch.tensor(band(*size, 1 - window, 0, gap))
+            ),
+        },
+    )
+
+
+windowed(4, 4, 2, [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]])
+windowed(1, 5, 3, [[0, 0, 1, 1, 1]])
+c.that(
+    "it is boolean",
+    lambda: window_mask(3, 5, 2).dtype == torch.bool,
+    "attention refuses a mask of numbers: return booleans",
+)
+c.report()
+
+# %% safe_softmax (more is tested when it is handed in)
+c = checks.Checks("Exercise 3 · Repair a published softmax")
+NAN = "a row is NaN: 0 divided by 0, or infinity by infinity"
+
+
+def weights(scores, lengths):
+    with checks.by_hand("masked softmax"):
+        return safe_softmax(scores, lengths)
+
+
+def per_query(scores, lengths):
+    return lengths if lengths.dim() == 2 else lengths[:, None].expand(scores.shape[:2])
+
+
+def expected(scores, lengths):
+    out = torch.zeros_like(scores)
+    for place, n in zip(
+        ((b, t) for b in range(scores.shape[0]) for t in range(scores.shape[1])),
+        per_query(scores, lengths).flatten().tolist(),
+        strict=True,
+    ):
+        if n:
+            out[place][:n] = scores[place][:n].softmax(0)
+    return out
+
+
+def filled(scores, lengths, fill):
+    n = per_query(scores, lengths)[..., None]
+    return scores.masked_fill(torch.arange(scores.shape[-1]) >= n, fill).softmax(-1)
+
+
+def cut_after(scores, lengths):
+    n = per_query(scores, lengths)[..., None]
+    return scores.softmax(-1) * (torch.arange(scores.shape[-1]) < n)
+
+
+def compare(what, scores, lengths, want=None):
+    def got():
+        out = weights(scores.clone(), lengths.clone())
+        if out is not None and out.isnan().any():
+            raise checks.Wrong(NAN)
+        return out
+
+    c.close(
+        what,
+        got,
+        expected(scores, lengths) if want is None else want,
+        mistakes={
+            "an empty row is uniform: with nothing to attend to, its weights are 0": (
+                filled(scores, lengths, -9e15)
+            ),
+            "the padding wins: the number filled in is not below these scores": (
+                filled(scores, lengths, -1e6)
+            ),
+            "the weights do not add to 1: padding was cut after softmax": (
+                cut_after(scores, lengths)
+            ),
+            "a score of 0 does not hide: exp(0) is 1": filled(scores, lengths, 0.0),
+            "nothing is masked": scores.softmax(-1),
+        },
+    )
+
+
+def gradient(scores, lengths, weight):
+    scores = scores.clone().requires_grad_()
+    try:
+        loss = (weights(scores, lengths) * weight).sum()
+    except RuntimeError as error:
+        if "in-place" in str(error):
+            raise checks.Wrong("the function writes into the caller's scores") from None
+        raise
+    return torch.autograd.grad(loss, scores)[0]
+
+
+def expected_gradient(scores, lengths, weight):
+    p = expected(scores, lengths)
+    return p * (weight - (p * weight).sum(-1, keepdim=True))
+
+
+def same_scores():
+    scores = torch.arange(24.0).reshape(2, 3, 4)
+    weights(scores, torch.tensor([1, 2]))
+    return scores
+
+
+logs = torch.tensor([[[1.0, 2, 5]]]).log()
+compare("by hand: ln 1, ln 2 and padding", logs, torch.tensor([2]),
+        [[[1 / 3, 2 / 3, 0]]])  # fmt: skip
+torch.manual_seed(0)
+scores = torch.randn(2, 3, 5)
+compare("a length for each sequence", scores, torch.tensor([2, 5]))
+compare("a length for each query", scores, torch.tensor([[1, 2, 3], [4, 5, 2]]))
+compare("a sequence of length 0", scores, torch.tensor([0, 3]))
+c.close("the caller's scores", same_scores, torch.arange(24.0).reshape(2, 3, 4),
+        hint="the function writes into the caller's scores")  # fmt: skip
+for what, lengths in [
+    ("the gradient", torch.tensor([2, 4])),
+    ("the gradient beside a row of length 0", torch.tensor([0, 4])),
+]:
+    weight = torch.randn(2, 3, 5)
+    c.close(
+        what,
+        lambda lengths=lengths, weight=weight: gradient(scores, lengths, weight),
+        expected_gradient(scores, lengths, weight),
+        hint="a NaN that is overwritten in the result comes back in the gradient",
+        atol=1e-5,
+    )
+compare("very negative real scores", scores - 2e6, torch.tensor([2, 4]))
+c.report()
+
+# %% left_padded_mask (more is tested when it is handed in)
+c = checks.Checks("Exercise 4 · Padding on the left")
+
+
+def prompts(lengths, seed, dtype=torch.float32):
+    torch.manual_seed(seed)
+    return [torch.randn(n, 7, dtype=dtype) for n in lengths]
+
+
+def alone(sequences):
+    runs = [
+        scaled_dot_product_attention(x, x, x, causal_mask(len(x)))[0] for x in sequences
+    ]
+    return torch.cat(runs)
+
+
+def together(sequences, time, mask):
+    batch = 50 * torch.ones(len(sequences), time, 7, dtype=sequences[0].dtype)
+    for row, x in zip(batch, sequences, strict=True):
+        row[time - len(x) :] = x
+    out, _ = scaled_dot_product_attention(batch, batch, batch, mask)
+    return torch.cat(
+        [row[time - len(x) :] for row, x in zip(out, sequences, strict=True)]
+    )
+
+
+def agree(what, lengths, time, seed, dtype=torch.float32):
+    sequences, lengths = prompts(lengths, seed, dtype), torch.tensor(lengths)
+    causal, right = causal_mask(time), padding_mask(lengths, time)
+    left = right.flip(-1)
+    wrong = {
+        "the padding is visible: the causal mask hides the future alone": causal,
+        "the future is visible: the padding mask hides the padding alone": left,
+        "this masks padding on the right: real tokens come last here": causal & right,
+        "True and False are exchanged: True means 'may attend'": ~(causal & left),
+        "a key must be real and not in the future: `&`, not `|`": causal | left,
+        "the triangle is turned round: this shows the future": causal.mT & left,
+        "the query does not see itself": causal.tril(-1) & left,
+    }
+    c.close(
+        what,
+        lambda: together(sequences, time, left_padded_mask(lengths, time)),
+        alone(sequences),
+        mistakes={
+            hint: lambda mask=mask: together(sequences, time, mask)
+            for hint, mask in wrong.items()
+        },
+    )
+
+
+agree("prompts of 2, 5 and 3 tokens", [2, 5, 3], time=5, seed=0)
+c.close(
+    "the last query of a prompt of 2",
+    lambda: left_padded_mask(torch.tensor([2, 5]), 5)[0, 4],
+    [False, False, False, True, True],
+    mistakes={
+        "this masks padding on the right: real tokens come last here": (
+            [True, True, False, False, False]
+        ),
+        "the padding is visible: the causal mask hides the future alone": [True] * 5,
+        "True and False are exchanged: True means 'may attend'": (
+            [True, True, True, False, False]
+        ),
+        "the query does not see itself": [False, False, False, True, False],
+    },
+)
+c.report()
+
+# %% future_leaks (more is tested when it is handed in)
+c = checks.Checks("Exercise 5 · A leak finder for token ids")
+TIME, VOCAB, D = 6, 7, 8
+torch.manual_seed(0)
+table = torch.randn(VOCAB, D, dtype=torch.float64)
+ids = torch.tensor([5, 1, 4, 1, 0, 2])
+triangle = torch.ones(TIME, TIME, dtype=torch.bool)
+ahead = [(t, s) for t in range(TIME) for s in range(t + 1, TIME)]
+
+
+def attention(mask):
+    return lambda ids: scaled_dot_product_attention(*[table[ids]] * 3, mask)[0]
+
+
+def published_heads(ids, n_heads=4):
+    # causal attention in four heads; then one permute too many mixes heads and time
+    heads = table[ids].view(TIME, n_heads, -1).transpose(0, 1)
+    out, _ = scaled_dot_product_attention(heads, heads, heads, triangle.tril())
+    return out.transpose(0, 1).permute(1, 0, 2).reshape(TIME, D)
+
+
+def far(ids):  # position 0 looks at the last token
+    out = table[ids].cumsum(0)
+    out[0] += table[ids[-1]]
+    return out
+
+
+def rare(ids):  # everybody hears of token 3, wherever it stands
+    return table[ids].cumsum(0) + (ids == 3).sum()
+
+
+def rounding(ids):  # the sum of the past as the whole minus the rest: causal
+    x = table[ids]
+    return x.sum(0) - (x.flip(0).cumsum(0).flip(0) - x)
+
+
+# Four heads, six positions: output i holds the pieces 4i..4i+3, piece r is time r % 6.
+mixed = [
+    (t, s) for t, s in ahead if any(r % TIME >= s for r in range(4 * t, 4 * t + 4))
+]
+
+
+def classify(what, f, want, hint):
+    def found():
+        pairs = {(int(t), int(s)) for t, s in future_leaks(f, ids.clone(), VOCAB)}
+        if pairs == set(want):
+            return True
+        if want and pairs == {(s, t) for t, s in want}:
+            raise checks.Wrong("the pairs are turned round: the output t comes first")
+        if any(s == t for t, s in pairs):
+            raise checks.Wrong("a position is not its own future: s must be after t")
+        if any(s < t for t, s in pairs):
+            raise checks.Wrong("to depend on the past is no leak: s must be after t")
+        extra, missing = sorted(pairs - set(want)), sorted(set(want) - pairs)
+        raise checks.Wrong(
+            (f"{extra[0]} is no leak. " if extra else "")
+            + (f"{missing[0]} is missing. " if missing else "")
+            + hint
+        )
+
+    c.that(what, found)
+
+
+classify("a causal mask", attention(triangle.tril()), [],
+         "Set the id back before you change the next one")  # fmt: skip
+classify("a mask one step too wide", attention(triangle.tril(1)),
+         [(t, t + 1) for t in range(TIME - 1)],
+         "Compare position by position, for every s after t")  # fmt: skip
+classify("no causal mask, only padding", attention(triangle), ahead,
+         "Every position sees every other here")  # fmt: skip
+classify("a leak that reaches far ahead", far, [(0, TIME - 1)],
+         "Try every s after t, not the next one alone")  # fmt: skip
+classify("a leak that one token alone shows", rare, ahead,
+         "Try every other id: most of them change nothing here")  # fmt: skip
+c.report()

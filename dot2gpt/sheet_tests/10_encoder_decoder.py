@@ -1,0 +1,474 @@
+# Made from solutions/ by `make sync`: do not edit.
+
+# %% failures
+c = checks.Checks("Exercise 1 · A decoder that cannot run: what happens")
+x, memory = torch.zeros(2, 5, 12), torch.zeros(2, 7, 12)
+experiments = {
+    "A": lambda: PublishedDecoder(2, 12, 3, 48),
+    "B": lambda: SelfAttentionLayer(12, 3, mask=mask_future_positions(5)),
+    "C": lambda: nn.Sequential(nn.LayerNorm(12), EncoderDecoderAttention(12, 3))(x),
+    "D": lambda: nn.Sequential(nn.LayerNorm(12), nn.LayerNorm(12))(x, memory),
+    "E": lambda: nn.Sequential(SelfAttentionLayer(12, 3), nn.LayerNorm(12))(x),
+}
+reasons = {
+    "A": "the length of a text is not known when the module is made, and no variable"
+    " has this name",
+    "B": "the shapes never come into play: look at the arguments of __init__",
+    "C": "forward wants queries, keys and values, and gets one tensor",
+    "D": "nn.Sequential takes one input, and gets two",
+    "E": "layers without residuals have the right shapes: they run, and learn badly",
+}
+for line, experiment in experiments.items():
+    try:
+        experiment()
+        happens = "nothing"
+    except Exception as error:
+        happens = type(error).__name__
+    c.that(f"line {line}", lambda: failures()[line] == happens, reasons[line])
+c.report()
+
+# %% mended (more is tested when it is handed in)
+c = checks.Checks("Exercise 1 · A decoder that cannot run: mended")
+cases = [(0, 2, 5, 7, 2), (1, 1, 5, 5, 1)]
+
+
+def torch_decoder(x, memory, layers):
+    """PyTorch's layers with these matrices, one after the other."""
+    with torch.no_grad():
+        for matrices in layers:
+            d_model, d_ff = matrices["feed_forward"][0].shape
+            layer = nn.TransformerDecoderLayer(
+                d_model, 1, d_ff, dropout=0.0, batch_first=True, dtype=x.dtype
+            )
+            for name, parameter in layer.named_parameters():
+                if "bias" in name:
+                    parameter.zero_()
+            for module, name in [
+                (layer.self_attn, "self"),
+                (layer.multihead_attn, "cross"),
+            ]:
+                *in_proj, out = (w.T for w in matrices[name])
+                module.in_proj_weight.copy_(torch.cat(in_proj))
+                module.out_proj.weight.copy_(out)
+            layer.linear1.weight.copy_(matrices["feed_forward"][0].T)
+            layer.linear2.weight.copy_(matrices["feed_forward"][1].T)
+            x = layer(x, memory, tgt_mask=~causal_mask(x.shape[1]))
+    return x
+
+
+def variant(x, memory, layers, masked=True, keys=None, add=True, first=False, old=0):
+    """What `mended` gives with one mistake in it."""
+    mask = causal_mask(x.shape[1]) if masked else None
+    if old:  # a query may not see itself
+        mask = mask & ~torch.eye(len(mask), dtype=torch.bool)
+
+    def step(x, f):
+        if first:
+            return x + f(norm(x))
+        return norm(x + f(x)) if add else norm(f(x))
+
+    for layer in layers:
+        x = step(x, lambda x: attend(x, x, layer["self"], mask))
+        if keys == "swapped":
+            x = step(x, lambda x: attend(memory, x, layer["cross"]))
+        else:
+            other = x if keys == "own" else memory
+            x = step(x, lambda x: attend(x, other, layer["cross"]))
+        x = step(x, lambda x: feed_forward(x, layer["feed_forward"]))
+    return x
+
+
+for seed, batch, n_queries, n_keys, n_layers in cases:
+    torch.manual_seed(seed)
+    d_model, d_ff = 12, 31
+    x = torch.randn(batch, n_queries, d_model, dtype=torch.float64)
+    memory = torch.randn(batch, n_keys, d_model, dtype=torch.float64)
+
+    def matrices(*sizes):
+        return tuple(torch.randn(a, b, dtype=x.dtype) / math.sqrt(a) for a, b in sizes)
+
+    square = [(d_model, d_model)] * 4
+    layers = [
+        {
+            "self": matrices(*square),
+            "cross": matrices(*square),
+            "feed_forward": matrices((d_model, d_ff), (d_ff, d_model)),
+        }
+        for _ in range(n_layers)
+    ]
+    given = x, memory, layers
+    c.close(
+        f"{n_layers} layers, {n_queries} queries, {n_keys} keys",
+        lambda: mended(*given),
+        torch_decoder(*given),
+        mistakes={
+            "the causal mask is missing: the future is visible": (
+                lambda: variant(*given, masked=False)
+            ),
+            "the residual connections are missing": (
+                lambda: variant(*given, add=False)
+            ),
+            "the cross-attention looks at the target, not at the memory": (
+                lambda: variant(*given, keys="own")
+            ),
+            "a query may look at its own position, not only at those before": (
+                lambda: variant(*given, old=1)
+            ),
+            "the norm stands after the sum in the paper, not before the sub-layer": (
+                lambda: variant(*given, first=True)
+            ),
+            "only one layer is used": lambda: variant(x, memory, layers[:1]),
+            "the queries come from x, keys and values from the memory": lambda: (
+                variant(*given, keys="swapped") if n_queries == n_keys else math.inf
+            ),
+        },
+        hint="each sub-layer is x = norm(x + f(x)), in the order self, cross, ffn",
+    )
+c.report()
+
+# %% untrained (more is tested when it is handed in)
+c = checks.Checks("Exercise 2 · The symbols that nobody trained")
+cases = [  # pad 0, start 1, end 2
+    ("two targets", [[5, 3, 5, 2], [4, 3, 7, 2]], 1, 9),
+]
+for label, rows, start, vocab_size in cases:
+    target = torch.tensor(rows)
+    torch.manual_seed(0)
+    config = TransformerConfig(11, vocab_size, 12, 3, 2, 31)
+    model = Transformer(config).double()
+    front = torch.full((len(target), 1), start)
+    inputs = torch.cat([front, target[:, :-1]], 1)
+    logits = model(torch.randint(11, (len(target), 7)), inputs)
+    F.cross_entropy(logits.flatten(0, 1), target.flatten()).backward()
+    gradient = model.target_embedding.weight.grad.abs().sum(1)
+    want = (gradient == 0).nonzero().flatten().tolist()
+
+    def without(*ids):
+        return [i for i in range(vocab_size) if i not in set(ids)]
+
+    everything = target.flatten().tolist()
+    before = target[:, :-1].flatten().tolist()
+    c.close(
+        label,
+        lambda: torch.tensor([int(i) for i in untrained(target, start, vocab_size)]),
+        torch.tensor(want),
+        mistakes={
+            "the inputs are moved by one: start comes in, the last token falls out": (
+                torch.tensor(without(*everything))
+            ),
+            "the last token of a target is never an input, only an answer": (
+                torch.tensor(without(start, *everything))
+            ),
+            "start is an input of every target": torch.tensor(without(*before)),
+            "these are the ids that are trained: the others are asked": (
+                torch.tensor(sorted({start, *before}))
+            ),
+            "the padding symbol is not the only one": torch.tensor([0]),
+            "look at all the targets of the batch": (
+                torch.tensor(without(start, *target[0, :-1].tolist()))
+            ),
+        },
+        hint="compare with the ids in the decoder's input",
+    )
+c.report()
+
+# %% three_masks (more is tested when it is handed in)
+c = checks.Checks("Exercise 3 · Three masks for two lengths")
+cases = [([7, 4], [3, 5], 0), ([5, 3], [2, 5], 0)]
+
+
+def filled(lengths, pad):
+    rows = [torch.randint(1, 9, (n,)) for n in lengths]
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad)
+
+
+for source_lengths, target_lengths, pad in cases:
+    torch.manual_seed(0)
+    source, target = filled(source_lengths, pad), filled(target_lengths, pad)
+    batch, n_keys, n_queries = *source.shape, target.shape[1]
+    real_source, real_target = source != pad, target != pad
+    attention = MultiHeadAttention(12, 3).double()
+    memory = torch.randn(batch, n_keys, 12, dtype=torch.float64)
+    x = torch.randn(batch, n_queries, 12, dtype=torch.float64)
+
+    def seen(mask, queries, keys, real):
+        """Which keys get weight, (batch, queries, keys), in the rows of real tokens."""
+        try:
+            weights = attention(queries, keys, mask=mask)[1]
+        except ValueError:
+            raise checks.Wrong(
+                f"a mask of shape {tuple(mask.shape)} does not fit"
+                f" {queries.shape[1]} queries and {keys.shape[1]} keys"
+            ) from None
+        return (weights[:, 0] > 0) & real[:, :, None]
+
+    def table(allowed, real):
+        return allowed.expand(batch, -1, -1) & real[:, :, None]
+
+    past = causal_mask(n_queries)
+    sources = real_source[:, None].expand(-1, n_queries, -1)
+    label = f"lengths {source_lengths} and {target_lengths}"
+    no_padding = "the padding of the source gets weight"
+    inverted = "True means 'may attend': the mask is the wrong way round"
+    c.close(
+        f"encoder, {label}",
+        lambda: seen(three_masks(source, target, pad)[0], memory, memory, real_source),
+        table(real_source[:, None], real_source),
+        mistakes={
+            no_padding: table(torch.ones(n_keys, n_keys) > 0, real_source),
+            inverted: table(~real_source[:, None], real_source),
+            "the encoder reads both ways: it needs no causal mask": (
+                table(real_source[:, None] & causal_mask(n_keys), real_source)
+            ),
+        },
+        hint="which keys are padding of the source?",
+    )
+    c.close(
+        f"decoder, {label}",
+        lambda: seen(three_masks(source, target, pad)[1], x, x, real_target),
+        table(past[None], real_target),
+        mistakes={
+            "the future is visible": table(real_target[:, None], real_target),
+            "the future and the padding are visible": (
+                table(torch.ones(n_queries, n_queries) > 0, real_target)
+            ),
+            inverted: table(~past[None], real_target),
+            "a token may look at itself": table(past[None].tril(-1), real_target),
+        },
+        hint="which keys lie in the future of the target?",
+    )
+    c.close(
+        f"cross-attention, {label}",
+        lambda: seen(three_masks(source, target, pad)[2], x, memory, real_target),
+        table(sources, real_target),
+        mistakes={
+            no_padding: table(torch.ones(n_queries, n_keys) > 0, real_target),
+            inverted: table(~sources, real_target),
+            "nothing of the source lies in the future: no causal mask here": (
+                table(sources.tril(), real_target)
+            ),
+            "the keys are those of the source: its padding counts, not the target's": (
+                table(real_target[:, None], real_target)
+                if n_queries == n_keys
+                else math.inf
+            ),
+        },
+        hint="the keys are the source's: which of them are padding?",
+    )
+c.report()
+
+# %% gap (more is tested when it is handed in)
+c = checks.Checks("Exercise 4 · At once and step by step")
+torch.manual_seed(0)
+model = Transformer(TransformerConfig(11, 13, 12, 3, 2, 31)).double()
+source = torch.randint(11, (2, 7))
+memory = model.encode(source).detach()
+
+
+def writer(mask_of):
+    """A decoder with the given mask; it is called with ids alone."""
+
+    def decode(ids):
+        with torch.no_grad():
+            x = model.embed(model.target_embedding, ids)
+            mask = mask_of(ids.shape[1])
+            return model.to_logits(model.decoder(x, memory, mask))
+
+    return decode
+
+
+def one_leak(time):
+    """Only the query at 1 sees one token of the future, the key at 2."""
+    mask = causal_mask(time)
+    mask[1:2, 2:3] = True
+    return mask
+
+
+def late(ids):  # the second sequence alone is told its last token, at position 0
+    logits = honest(ids)
+    logits[1, 0] += ids[1, -1]
+    return logits
+
+
+honest = writer(causal_mask)
+models = {
+    "an honest decoder": honest,
+    "a decoder without a mask": writer(lambda time: None),
+}
+ids = torch.randint(13, (2, 5))
+for label, decode in models.items():
+    whole, parts = decode(ids), [decode(ids[:, : t + 1]) for t in range(5)]
+    want = max((whole[:, t] - parts[t][:, t]).abs().max().item() for t in range(5))
+    alone = [decode(ids[:, t : t + 1])[:, 0] for t in range(5)]
+    late_by_one = [parts[max(t - 1, 0)][:, -1] for t in range(5)]
+    own, free = ids[:, :1], []
+    for _ in range(5):
+        free.append(decode(own)[:, -1])
+        own = torch.cat([own, free[-1].argmax(-1, keepdim=True)], 1)
+
+    def largest(rows, whole=whole):
+        return (whole - torch.stack(rows, 1)).abs().max().item()
+
+    c.close(
+        label,
+        lambda: float(gap(decode, ids)),
+        want,
+        mistakes={
+            "at the last position even a cheat agrees: compare every position": (
+                (whole[:, -1] - parts[-1][:, -1]).abs().max().item()
+            ),
+            "a step gets the whole beginning, not the newest token alone": (
+                largest(alone)
+            ),
+            "the step at position t gets t + 1 ids, not t": largest(late_by_one),
+            "feed the given ids, not the tokens that the model would choose": (
+                largest(free)
+            ),
+            "take the absolute difference: negative ones count too": (
+                max((whole[:, t] - parts[t][:, t]).max().item() for t in range(5))
+            ),
+            "take the largest difference, not the mean": (
+                torch.stack([(whole[:, t] - parts[t][:, t]).abs() for t in range(5)])
+                .mean()
+                .item()
+            ),
+            "compare every sequence of the batch, not the first alone": (
+                max((whole[0, t] - parts[t][0, t]).abs().max().item() for t in range(5))
+            ),
+            "a step reads the last row that comes back, not the first": max(
+                (whole[:, t] - parts[t][:, 0]).abs().max().item() for t in range(5)
+            ),
+        },
+        hint="compare the logits at t with those of the prefix that ends at t",
+        atol=1e-9,
+    )
+c.report()
+
+# %% scores (more is tested when it is handed in)
+c = checks.Checks("Exercise 5 · Long answers and short ones: scores")
+log_probs = torch.tensor([-1.0, -2.0, -6.0], dtype=torch.float64)
+lengths = torch.tensor([1, 7, 31])
+c.close(
+    "by hand: lengths 1, 7, 31 and alpha = 1 divide by 1, 2 and 6",
+    lambda: scores(log_probs, lengths, 1.0),
+    torch.tensor([-1.0, -1.0, -1.0], dtype=torch.float64),
+    mistakes={
+        "the penalty divides the log-probability": log_probs * (5 + lengths) / 6,
+        "divide by ((5 + n) / 6)^alpha, not by the number of tokens": (
+            log_probs / lengths
+        ),
+        "the 6 is missing": log_probs / (5 + lengths),
+        "5 is added to the number of tokens before dividing by 6": (
+            log_probs / (5 + lengths / 6)
+        ),
+    },
+)
+alphas = [0.0, 0.6]
+for alpha in alphas:
+    divisors = [math.exp(alpha * math.log((5 + n) / 6)) for n in lengths.tolist()]
+    c.close(
+        f"alpha = {alpha}",
+        lambda: scores(log_probs, lengths, alpha),
+        log_probs / torch.tensor(divisors, dtype=torch.float64),
+        mistakes={
+            "alpha is an exponent, not a factor": log_probs
+            / (alpha * (5 + lengths) / 6),
+            "alpha is not used": log_probs / ((5 + lengths) / 6),
+            "the exponent belongs to the whole fraction": (
+                log_probs / ((5 + lengths) ** alpha / 6)
+            ),
+        },
+    )
+c.report()
+
+# %% turning_point (more is tested when it is handed in)
+c = checks.Checks("Exercise 5 · Long answers and short ones: the turning point")
+pairs = [((-1.0, 1), (-2.0, 7))]
+for short, long in pairs:
+    low, high = 0.0, 50.0  # by bisection
+    while high - low > 1e-12:
+        alpha = (low + high) / 2
+        a, b = (p / ((5 + n) / 6) ** alpha for p, n in (short, long))
+        low, high = (low, alpha) if b > a else (alpha, high)
+    top, bottom = (5 + long[1]) / 6, (5 + short[1]) / 6
+    c.close(
+        f"turning point of {short} and {long}",
+        lambda: turning_point(short, long),
+        high,
+        mistakes={
+            "the lengths count as 5 + n, not as n": lambda: (
+                math.log(long[0] / short[0]) / math.log(long[1] / short[1])
+            ),
+            "the quotient of log-probabilities is upside down": -high,
+            "alpha is an exponent: take logarithms": (
+                (long[0] / short[0]) / (top / bottom)
+            ),
+            "the difference of log-probabilities is not what is divided": (
+                (short[0] - long[0]) / math.log(top / bottom)
+            ),
+        },
+        hint="at this alpha both scores have to be equal",
+    )
+c.report()
+
+# %% floor (more is tested when it is handed in)
+c = checks.Checks("Exercise 6 · The floor of label smoothing")
+cases = [(47, 0.1), (3, 0.3)]
+for vocab_size, epsilon in cases:
+
+    def loss(difference):
+        logits = torch.zeros(1, vocab_size, dtype=torch.float64)
+        logits[0, 0] = difference
+        right = torch.tensor([0])
+        return F.cross_entropy(logits, right, label_smoothing=epsilon).item()
+
+    low, high = 0.0, 60.0  # the loss is convex: search by thirds
+    for _ in range(120):
+        third = (high - low) / 3
+        if loss(low + third) < loss(high - third):
+            high -= third
+        else:
+            low += third
+    best = loss(low)
+    share, others = epsilon / (vocab_size - 1), vocab_size - 1
+    right = 1 - epsilon + epsilon / vocab_size
+    label = f"vocab_size={vocab_size}, epsilon={epsilon}"
+    c.close(
+        f"floor, {label}",
+        lambda: floor(vocab_size, epsilon)[0],
+        best,
+        mistakes={
+            "epsilon is shared by all tokens, the right one too": (
+                -(1 - epsilon) * math.log(1 - epsilon)
+                - others * share * math.log(share)
+            ),
+            "the other tokens have a part in the loss": -right * math.log(right),
+            "that is the loss of the right token, not the whole cross-entropy": (
+                -math.log(right)
+            ),
+            "there are vocab_size - 1 other tokens": (
+                -right * math.log(right)
+                - epsilon / vocab_size * math.log(epsilon / vocab_size)
+            ),
+            "nats, not bits": best / math.log(2),
+        },
+        hint="the entropy of the smoothed target",
+        atol=1e-7,
+    )
+    c.close(
+        f"difference of logits, {label}",
+        lambda: floor(vocab_size, epsilon)[1],
+        low,
+        mistakes={
+            "epsilon is shared by all tokens, the right one too": (
+                math.log((1 - epsilon) / share)
+            ),
+            "each other token has epsilon / vocab_size, not epsilon": (
+                math.log((1 - epsilon) / epsilon)
+            ),
+            "a logit is a logarithm of a probability": right - epsilon / vocab_size,
+        },
+        hint="softmax of these logits should be the smoothed target",
+        atol=1e-5,
+    )
+c.report()

@@ -1,0 +1,254 @@
+# Made from solutions/ by `make sync`: do not edit.
+
+# %% lowest_loss (more is tested when it is handed in)
+c = checks.Checks("Exercise 1 · The lowest loss there is")
+sizes = [3771]
+for size in sizes:
+    target = torch.tensor([0])
+    perfect = torch.full((1, size), -100.0, dtype=torch.float64)
+    perfect[0, 0] = 100.0
+    outputs = {
+        "nothing": perfect,
+        "log_softmax": perfect.log_softmax(-1),
+        "sigmoid": perfect.sigmoid(),
+        "tanh": perfect.tanh(),
+        "mean": torch.zeros_like(perfect),
+    }
+    for function, output in outputs.items():
+        low, high = output.min().item(), output.max().item()
+        others = (size - 1) * math.exp(low)
+        want = F.cross_entropy(output, target).item()
+        mistakes = {
+            "this is the loss of a model that knows nothing": math.log(size),
+            "there are V - 1 other tokens, not V": (
+                math.log(math.exp(high) + size * math.exp(low)) - high
+            ),
+            "the logit of the target is still to be taken off": (
+                math.log(math.exp(high) + others)
+            ),
+            "this function bounds the numbers: the loss cannot reach 0": 0.0,
+            "the other tokens can go below 0": math.log(math.e + size - 1) - 1,
+        }
+        c.close(
+            f"{function}, V = {size}",
+            lambda: lowest_loss(size, function),
+            want,
+            atol=1e-5,
+            mistakes={k: m for k, m in mistakes.items() if abs(m - want) > 1e-3},
+            hint="put the extremes of its output into the cross-entropy",
+        )
+c.report()
+
+# %% loss_and_gradient (more is tested when it is handed in)
+c = checks.Checks("Exercise 2 · The gradient, with padding")
+
+
+def by_hand(x, y):
+    with checks.by_hand("cross-entropy", "autograd"):
+        return loss_and_gradient(x, y)
+
+
+cases = [("no padding", [1, 0, 3]), ("two of five padded", [2, -1, 0, -1, 4])]
+for seed, (label, wanted) in enumerate(cases):
+    draw = torch.Generator().manual_seed(seed)
+    x = 2 * torch.randn(len(wanted), 5, generator=draw, dtype=torch.float64)
+    y = torch.tensor(wanted)
+    free = x.clone().requires_grad_()
+    loss = F.cross_entropy(free, y, ignore_index=-1)
+    loss.backward()
+    n, share = (y >= 0).sum().item(), (y >= 0).sum().item() / len(y)
+    padded = F.cross_entropy(x, y.clamp(min=0)).item()
+    full = x.softmax(-1) - F.one_hot(y.clamp(min=0), 5)
+    losses = {
+        "the mean is over the places that count, not over all": loss.item() * share,
+        "the padded places still count": padded,
+        "the sum is not divided by the number of places": loss.item() * n,
+    }
+    gradients = {
+        "the gradient has the wrong sign": -free.grad,
+        "the mean divides the gradient, too": free.grad * n,
+        "the mean is over the places that count, not over all": free.grad * share,
+        "the padded places still get a gradient": full / n,
+        "the padded places still count": full / len(y),
+        "y is missing: this is p alone": x.softmax(-1) * (y >= 0)[:, None] / n,
+    }
+    c.close(
+        f"the loss, {label}",
+        lambda: by_hand(x, y)[0],
+        loss,
+        mistakes={k: m for k, m in losses.items() if abs(m - loss.item()) > 1e-4},
+    )
+    c.close(
+        f"the gradient, {label}",
+        lambda: by_hand(x, y)[1],
+        free.grad,
+        mistakes={
+            k: m for k, m in gradients.items() if (m - free.grad).abs().max() > 1e-4
+        },
+    )
+nothing = torch.tensor([-1, -1])
+c.close(
+    "all padded",
+    lambda: by_hand(torch.ones(2, 3), nothing)[0],
+    0.0,
+    hint="no place counts: do not divide by 0",
+)
+c.close(
+    "all padded, gradient",
+    lambda: by_hand(torch.ones(2, 3), nothing)[1],
+    torch.zeros(2, 3),
+)
+c.report()
+
+# %% which_optimiser (more is tested when it is handed in)
+c = checks.Checks("Exercise 3 · Which optimiser was it?")
+
+
+def record(kind, start, gradients, lr, decay):
+    """The end of a run, by PyTorch's own optimisers where there is one."""
+    weight = nn.Parameter(start.clone())
+    if kind == "no correction":
+        w, m, v = start.clone(), 0.0, 0.0
+        for g in gradients:
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+            w = w - lr * decay * w - lr * m / (v.sqrt() + 1e-8)
+        return w
+    make = torch.optim.Adam if kind == "decay in the gradient" else torch.optim.AdamW
+    decay = 0.0 if kind == "no decay" else decay
+    optimizer = make([weight], lr=lr, weight_decay=decay)
+    for g in gradients:
+        weight.grad = g.clone()
+        optimizer.step()
+    return weight.detach()
+
+
+runs = [(20, 5, 0.05, 0.3)]
+kinds = {
+    "adamw": "this run is AdamW without a mistake",
+    "no correction": "the running means of this run were not corrected for their start",
+    "decay in the gradient": "the decay of this run went through the running means",
+    "no decay": "the weights of this run did not decay at all",
+}
+for seed, (n_steps, n, lr, decay) in enumerate(runs):
+    draw = torch.Generator().manual_seed(seed)
+    start = 3 * torch.randn(n, generator=draw, dtype=torch.float64)
+    gradients = torch.randn(n_steps, n, generator=draw, dtype=torch.float64)
+    for kind, hint in kinds.items():
+        end = record(kind, start, gradients, lr, decay)
+
+        def named():
+            answer = which_optimiser(start.clone(), gradients, end, lr, decay)
+            if answer is Ellipsis:
+                raise NotImplementedError
+            if answer not in list(kinds):
+                raise checks.Wrong(f"{answer!r} is none of the four names")
+            return answer == kind
+
+        c.that(f"{kind}: {n_steps} steps, rate {lr}, decay {decay}", named, hint)
+c.report()
+
+# %% direction_kept (more is tested when it is handed in)
+c = checks.Checks("Exercise 4 · How far clipping turns")
+
+
+def cosine_of(gradients, factors):
+    a = torch.cat([g.flatten() for g in gradients]).double()
+    b = torch.cat([g.flatten() * f for g, f in zip(gradients, factors)]).double()
+    return (a @ b / (a.norm() * b.norm())).item()
+
+
+lists = [
+    ("the lesson's", [torch.tensor([30.0, 40.0]), torch.tensor([1.0])], 1.0),
+    ("one short", [torch.tensor([0.3, 0.4]), torch.tensor([[6.0], [8.0]])], 1.0),
+]
+for label, gradients, max_norm in lists:
+    norms = [g.norm().item() for g in gradients]
+    kept = cosine_of(gradients, [min(1.0, max_norm / n) for n in norms])
+    mistakes = {
+        "the direction of the whole vector does turn": 1.0,
+        "a gradient shorter than max_norm is left as it is": (
+            cosine_of(gradients, [max_norm / n for n in norms])
+        ),
+        "clip the norm of a gradient, not each of its numbers": F.cosine_similarity(
+            torch.cat([g.flatten() for g in gradients]),
+            torch.cat([g.flatten().clamp(-max_norm, max_norm) for g in gradients]),
+            dim=0,
+        ).item(),
+    }
+    c.close(
+        f"per parameter, {label}",
+        lambda: direction_kept(gradients, max_norm, "parameter"),
+        kept,
+        atol=1e-4,
+        mistakes={k: m for k, m in mistakes.items() if abs(m - kept) > 1e-3},
+        hint="the product over both lengths",
+    )
+    c.close(
+        f"whole model, {label}",
+        lambda: direction_kept(gradients, max_norm, "model"),
+        1.0,
+        atol=1e-4,
+        mistakes={"one factor for all gradients": kept} if kept < 0.999 else {},
+        hint="one factor for all leaves the direction as it is",
+    )
+c.report()
+
+# %% plateau_schedule (more is tested when it is handed in)
+c = checks.Checks("Exercise 5 · A schedule with a plateau")
+plans = [(0.01, 10, 80, 100, 0.001)]
+for peak, warm_up, start, end, floor in plans:
+
+    def rate(step):
+        return plateau_schedule(step, peak, warm_up, start, end, floor)
+
+    label = f"{warm_up}, {start}, {end}"
+    if warm_up:
+        c.close(
+            f"step 0 ({label})",
+            lambda: rate(0),
+            peak / (warm_up + 1),
+            mistakes={
+                "a rate of 0 wastes the first step": 0.0,
+                "the warm-up reaches the peak one step early": peak / warm_up,
+                "there is no warm-up": peak,
+            },
+        )
+    c.close(
+        f"the end of the warm-up ({label})",
+        lambda: rate(warm_up),
+        peak,
+        hint="the peak comes at step warm_up",
+    )
+    c.close(
+        f"the last step at the peak ({label})",
+        lambda: rate(start),
+        peak,
+        hint="step decay_from still has the full peak",
+    )
+    half = (start + end) / 2
+    cosine = floor + (peak - floor) * (1 + math.cos(math.pi / 4)) / 2
+    c.close(
+        f"halfway down ({label})",
+        lambda: rate(half),
+        (peak + floor) / 2,
+        hint="a straight line from the peak to the floor",
+    )
+    c.close(
+        f"a quarter down ({label})",
+        lambda: rate((start + half) / 2),
+        peak - (peak - floor) / 4,
+        mistakes={"a straight line, not a cosine": cosine},
+    )
+    c.close(
+        f"the end ({label})",
+        lambda: rate(end),
+        floor,
+        hint="step n_steps has the rate floor",
+    )
+    c.close(
+        f"after the end ({label})",
+        lambda: rate(2 * end),
+        floor,
+        hint="it must not fall below the floor after the end",
+    )
+c.report()

@@ -1,0 +1,312 @@
+# Made from solutions/ by `make sync`: do not edit.
+
+# %% renumber (more is tested when it is handed in)
+c = checks.Checks("Exercise 1 · Rows and scores")
+cases = {"a batch of 2 x 3": torch.tensor([[100069, 220, 7], [220, 88861, 7]])}
+for label, ids in cases.items():
+    flat = ids.flatten().tolist()
+    names = sorted(set(flat))
+    want = torch.tensor([names.index(id) for id in flat]).view(ids.shape)
+    first = list(dict.fromkeys(flat))
+    by_first = torch.tensor([first.index(id) for id in flat]).view(ids.shape)
+    repeated = torch.tensor([sorted(flat).index(id) for id in flat]).view(ids.shape)
+    wrong = {
+        "the numbers start at 0, not at 1": want + 1,
+        "a smaller id gets a smaller number, whichever comes first": by_first,
+        "an id that comes twice must not use up two numbers": repeated,
+        "the new ids have to keep the shape of the batch": want.flatten(),
+    }
+    wrong = {k: w for k, w in wrong.items() if not torch.equal(w, want)}
+    c.close(f"new ids, {label}", lambda: renumber(ids)[0], want, mistakes=wrong)
+    c.close(
+        f"old ids, {label}",
+        lambda: renumber(ids)[1],
+        names,
+        mistakes={
+            "a smaller id gets a smaller number, whichever comes first": first,
+            "an id that comes twice must not use up two numbers": sorted(flat),
+        }
+        if len(names) < len(flat)
+        else {},
+        hint="old has one entry for each different id",
+    )
+c.report()
+
+# %% feed_forward_layer (more is tested when it is handed in)
+c = checks.Checks("Exercise 2 · A layer that never learns")
+sizes = [(5, 13, (3, 7, 5))]
+for d_model, d_ff, shape in sizes:
+    draw = torch.Generator().manual_seed(d_model)
+    x = torch.randn(shape, generator=draw)
+    shapes = {
+        "norm.weight": (d_model,),
+        "norm.bias": (d_model,),
+        "widen.weight": (d_ff, d_model),
+        "widen.bias": (d_ff,),
+        "narrow.weight": (d_model, d_ff),
+        "narrow.bias": (d_model,),
+    }
+    state = {n: torch.randn(s, generator=draw) for n, s in shapes.items()}
+    label = f"{d_model} to {d_ff}"
+
+    def made():
+        layer = feed_forward_layer(d_model, d_ff)
+        layer(x)  # what is made in the first call would show up now
+        found = sorted(name for name, _ in layer.named_parameters())
+        missing = [name for name in shapes if name not in found]
+        if missing:
+            raise checks.Wrong(
+                f"{missing[0]} is no parameter of the layer: make the parts in "
+                "__init__ and keep them as attributes"
+            )
+        if len(found) > len(shapes):
+            raise checks.Wrong("the layer has more parameters than the three parts")
+        return layer
+
+    def filled():
+        layer = made()
+        layer.load_state_dict(state)
+        return layer
+
+    def gradients():
+        layer = made()
+        weights = dict(layer.named_parameters())
+        found = torch.autograd.grad(
+            layer(x).square().sum(), list(weights.values()), allow_unused=True
+        )
+        none = [name for name, g in zip(weights, found) if g is None]
+        if none:
+            raise checks.Wrong(
+                f"{none[0]} gets no gradient: the forward pass does not use it"
+            )
+        return True
+
+    def twice():
+        layer = made()
+        if not torch.equal(layer(x), layer(x)):
+            raise checks.Wrong("two calls disagree: forward makes new random maps")
+        return True
+
+    def reference(norm_first=True, residual=True, relu=True, onto=None):
+        def norm(x):
+            weight, bias = state["norm.weight"], state["norm.bias"]
+            return F.layer_norm(x, x.shape[-1:], weight, bias)
+
+        h = F.linear(norm(x) if norm_first else x, state["widen.weight"])
+        h = h + state["widen.bias"]
+        out = F.linear(F.relu(h) if relu else h, state["narrow.weight"])
+        out = out + state["narrow.bias"] + (x if onto is None else norm(x)) * residual
+        return out if norm_first else norm(out)
+
+    c.that(f"two calls agree, {label}", twice)
+    c.that(f"all parameters get a gradient, {label}", gradients)
+    c.close(
+        f"the output, {label}",
+        lambda: filled()(x),
+        reference(),
+        atol=1e-4,
+        mistakes={
+            "nothing is added to x: the residual is missing": reference(residual=False),
+            "the norm comes before the maps, not after the sum": reference(False),
+            "ReLU is missing": reference(relu=False),
+            "the residual adds x as it came, not its norm": reference(onto="norm"),
+        },
+    )
+c.report()
+
+# %% accumulated_gradient (more is tested when it is handed in)
+c = checks.Checks("Exercise 3 · A big batch in small pieces")
+cases = {
+    "pieces of 3 and 1": [[1, 0, 2], [3]],
+    "with padding": [[1, -1, -1, 2], [0, 3, 1, 4]],
+}
+for seed, (label, wanted) in enumerate(cases.items()):
+    draw = torch.Generator().manual_seed(seed)
+    weight = torch.randn(7, 5, generator=draw, dtype=torch.float64)
+    pieces = [
+        (torch.randn(len(t), 7, generator=draw, dtype=torch.float64), torch.tensor(t))
+        for t in wanted
+    ]
+
+    def gradient(pieces, scale):
+        free = weight.clone().requires_grad_()
+        total = 0.0
+        for x, y in pieces:
+            loss = F.cross_entropy(x @ free, y, ignore_index=-1, reduction="sum")
+            total = total + loss * scale(y)
+        total.backward()
+        return free.grad
+
+    count = sum((y >= 0).sum().item() for _, y in pieces)
+    places = sum(len(y) for _, y in pieces)
+
+    def own(y):
+        return 1 / max((y >= 0).sum().item(), 1)
+
+    want = gradient(pieces, lambda y: 1 / count)
+    means = {
+        "the mean of the pieces' means is not the mean of the batch": gradient(
+            pieces, lambda y: own(y) / len(pieces)
+        ),
+        "the pieces' means are added, not averaged": gradient(pieces, own),
+        "the sum is not divided by what counts": gradient(pieces, lambda y: 1.0),
+        "padding counts in the number that you divide by": gradient(
+            pieces, lambda y: 1 / places
+        ),
+        "only the last piece is left: the gradients must add up": gradient(
+            pieces[-1:], lambda y: 1 / count
+        ),
+        "only the last piece is left, with its own mean: the gradients must add up": (
+            gradient(pieces[-1:], own)
+        ),
+    }
+    c.close(
+        label,
+        lambda: accumulated_gradient(weight.clone(), pieces),
+        want,
+        atol=1e-9,
+        mistakes={k: m for k, m in means.items() if (m - want).abs().max() > 1e-6},
+        hint="compare with the gradient of the whole batch at once",
+    )
+padding = [(torch.ones(1, 2), torch.tensor([-1]))]
+c.close(
+    "all padding",
+    lambda: accumulated_gradient(torch.ones(2, 3), padding),
+    torch.zeros(2, 3),
+    hint="nothing counts: do not divide by 0",
+)
+c.report()
+
+# %% time_for_share (more is tested when it is handed in)
+c = checks.Checks("Exercise 4 · When attention takes over")
+cases = [(768, 3072, 0.5), (128, 512, 0.25)]
+for d, f, share in cases:
+    ratio = share / (1 - share)
+    want = ratio * (2 * d + f)
+    time = round(want)
+    whole = GPTConfig(1, context_length=time, d_model=d, n_heads=1, n_layers=2, d_ff=f)
+    layers = n_flops(whole, 1, time) - 2 * time * d  # without the one score
+    assert abs(8 * time * time * d / layers - share) < 1e-9
+    mistakes = {
+        "the mix costs as much as the scores: count both": 2 * want,
+        "the feed-forward net is missing": ratio * 2 * d,
+        "attention's four matrices are missing": ratio * f,
+        "this takes attention against the rest, not against all": share * (2 * d + f),
+        "the share is of attention itself, not of the matrices": (2 * d + f) / ratio,
+        "a product costs a multiplication and an addition everywhere": want / 2,
+    }
+    c.close(
+        f"d_model {d}, d_ff {f}, share {share}",
+        lambda: float(time_for_share(d, f, share)),
+        want,
+        atol=1e-6,
+        mistakes={k: m for k, m in mistakes.items() if abs(m - want) > 1e-3},
+        hint=f"at this time attention is not {share} of a layer",
+    )
+c.report()
+
+# %% predicted_lines (more is tested when it is handed in)
+c = checks.Checks("Exercise 5 · Predict the lines")
+cases = {"two tokens": [[0.9, 0.1], [0.4, 0.6]]}
+for label, rows in cases.items():
+    chain = torch.tensor(rows, dtype=torch.float64)
+    chain = chain / chain.sum(-1, keepdim=True)
+    values, vectors = torch.linalg.eig(chain.T)
+    often = vectors[:, (values - 1).abs().argmin()].real
+    often = often / often.sum()
+    n, entropies = len(chain), torch.special.entr(chain).sum(-1)
+    want = (
+        math.log(n),
+        torch.special.entr(often).sum().item(),
+        (often * entropies).sum().item(),
+    )
+    backwards = torch.special.entr(chain.T / chain.T.sum(-1, keepdim=True)).sum(-1)
+    after_one = chain.mean(0)
+    row = torch.special.entr(after_one).sum().item()
+    mistakes = (
+        {"this is in bits: use the natural logarithm": math.log2(n)},
+        {
+            "how often the tokens come is not settled after one step": row,
+            "the tokens do not all come equally often": math.log(n),
+            "this is in bits: use the natural logarithm": want[1] / math.log(2),
+        },
+        {
+            "rows of frequent tokens weigh more: weight the entropies": (
+                entropies.mean().item()
+            ),
+            "the rows have to be weighted, not added": entropies.sum().item(),
+            "chain[i, j] goes from i to j: rows, not columns": (
+                (often * backwards).sum().item()
+            ),
+            "this is in bits: use the natural logarithm": want[2] / math.log(2),
+            "given the token before, less is left than without it": want[1],
+        },
+    )
+    for number, name in enumerate(("uniform", "unigram", "bigram")):
+        c.close(
+            f"{name}, {label}",
+            lambda: float(predicted_lines(chain.clone())[number]),
+            want[number],
+            atol=1e-6,
+            mistakes={
+                k: m
+                for k, m in mistakes[number].items()
+                if abs(m - want[number]) > 1e-4
+            },
+            hint="nan: 0 ln 0 counts as 0" if label in ("in turn", "a circle") else "",
+        )
+c.report()
+
+# %% tied_gradients (more is tested when it is handed in)
+c = checks.Checks("Exercise 6 · One table, two gradients")
+cases = {"an id comes twice": ([2, 0, 2], [1, 2, 3])}
+
+
+def by_hand(table, ids, targets):
+    with checks.by_hand("cross-entropy", "autograd"):
+        return tied_gradients(table, ids, targets)
+
+
+for seed, (label, (ids, targets)) in enumerate(cases.items()):
+    draw = torch.Generator().manual_seed(seed)
+    table = torch.randn(5, 3, generator=draw, dtype=torch.float64)
+    ids, targets = torch.tensor(ids), torch.tensor(targets)
+    read = table.clone().requires_grad_()
+    score = table.clone().requires_grad_()
+    F.cross_entropy(read[ids] @ score.T, targets).backward()
+    want_in, want_out = read.grad, score.grad
+    n, h = len(ids), table[ids]
+    p = (h @ table.T).softmax(-1)
+    error = (p - F.one_hot(targets, 5)) / n
+    once = torch.zeros_like(table)
+    once[ids] = error @ table
+    inputs = {
+        "an id that comes twice adds up; this keeps its last place alone": once,
+        "the mean divides by the number of places": want_in * n,
+        "y is missing: this is p alone": torch.zeros_like(table).index_add(
+            0, ids, p @ table / n
+        ),
+        "the two gradients are swapped": want_out,
+        "the two uses are asked for one by one, not their sum": want_in + want_out,
+        "the wrong sign": -want_in,
+    }
+    outputs = {
+        "the mean divides by the number of places": want_out * n,
+        "y is missing: this is p alone": p.T @ h / n,
+        "the two gradients are swapped": want_in,
+        "the two uses are asked for one by one, not their sum": want_in + want_out,
+        "every row of the output layer gets a gradient, seen or not": (
+            want_out * torch.isin(torch.arange(5), ids)[:, None]
+        ),
+        "the wrong sign": -want_out,
+    }
+    pairs = (("as input", want_in, inputs), ("as output", want_out, outputs))
+    for number, (name, want, wrong) in enumerate(pairs):
+        c.close(
+            f"{name}, {label}",
+            lambda: by_hand(table.clone(), ids, targets)[number],
+            want,
+            atol=1e-9,
+            mistakes={k: m for k, m in wrong.items() if (m - want).abs().max() > 1e-6},
+        )
+c.report()

@@ -1,0 +1,328 @@
+# Made from solutions/ by `make sync`: do not edit.
+
+# %% distances_of (more is tested when it is handed in)
+c = checks.Checks("Exercise 1 · The distances of a bucket")
+
+
+def edge(b, n, m, exact=None):
+    """Where bucket b begins, not rounded."""
+    exact = n // 2 if exact is None else exact
+    return b if b <= exact else exact * (m / exact) ** ((b - exact) / (n - exact))
+
+
+def pair(b, n, m, round_up=math.ceil, edge=edge):
+    end = math.inf if b == n - 1 else round_up(edge(b + 1, n, m)) - 1
+    return round_up(edge(b, n, m)), end
+
+
+def straight(b, n, m):
+    return b if b <= n // 2 else n // 2 + (b - n // 2) * (m - n // 2) / (n - n // 2)
+
+
+def all_by_logarithm(b, n, m):
+    return m ** (b / n) if b else 0
+
+
+cases = [(32, 128, (3, 15, 16, 17, 24, 30, 31)), (8, 12, range(8))]
+for n, m, buckets in cases:
+    found = relative_bucket(-torch.arange(4 * m), n, m, both_sides=False)
+    for b in buckets:
+        inside = (found == b).nonzero().flatten().tolist()
+        want = inside[0], math.inf if b == n - 1 else inside[-1]
+        first, last = want
+        mistakes = {
+            "the edge is rounded down: that distance is still in the bucket before": (
+                pair(b, n, m, math.floor)
+            ),
+            "last is the last distance *inside* the bucket, not the next one's first": (
+                first,
+                last + 1,
+            ),
+            "the last bucket has no end: all that is further away is in it": (
+                (first, m) if b == n - 1 else None
+            ),
+            "beyond the exact ones the buckets widen, they are not equally wide": (
+                pair(b, n, m, edge=straight)
+            ),
+            "the first half of the buckets holds one distance each": (
+                pair(b, n, m, edge=all_by_logarithm)
+            ),
+            "these are the encoder's: in a decoder all buckets are for the left": (
+                pair(b, n // 2, m) if 1 < b < n // 2 else None
+            ),
+        }
+
+        def call():
+            with checks.by_hand("relative buckets"):
+                return distances_of(b, n, m)
+
+        c.close(
+            f"bucket {b} of {n}, distances up to {m}",
+            call,
+            want,
+            mistakes={why: x for why, x in mistakes.items() if x not in (want, None)},
+        )
+c.report()
+
+# %% cut_out (more is tested when it is handed in)
+c = checks.Checks("Exercise 2 · Spans that can be put back")
+marks = list(range(90, 130))
+
+
+def runs(ids, gone, alone=False):
+    """[(is it gone, tokens)], alone: tokens that are gone stay single."""
+    found = [
+        (is_gone, [i for i, _ in group])
+        for is_gone, group in itertools.groupby(zip(ids, gone), lambda pair: pair[1])
+    ]
+    if alone:
+        parts = [([[i] for i in t] if g else [t], g) for g, t in found]
+        found = [(g, t) for pieces, g in parts for t in pieces]
+    return found
+
+
+def reference(ids, gone, alone=False, same=False, after=False, end=True, keep=False):
+    """The right answer, and by its options the wrong ones."""
+    source, target, k = [], [], 0
+    for is_gone, tokens in runs(ids, gone, alone):
+        if not is_gone:
+            source += tokens
+            target += tokens if keep else []
+        else:
+            source.append(marks[k])
+            target += [*tokens, marks[k]] if after else [marks[k], *tokens]
+            k += not same
+    return source, target + ([marks[k]] if end else [])
+
+
+X, o = True, False
+texts = {
+    "the example": ([5, 6, 7, 8, 9], [o, X, X, o, X]),
+    "a span at the beginning": ([5, 6, 7, 8], [X, X, o, o]),
+    "the same token again": ([5, 5, 5, 5, 5, 5], [o, X, o, X, X, o]),
+    "nothing is cut": ([5, 6, 7], [o, o, o]),
+}
+for name, (ids, gone) in texts.items():
+    right = reference(ids, gone)
+    wrongs = {
+        "neighbours that are cut share one sentinel": reference(ids, gone, alone=True),
+        "each span has a sentinel of its own": reference(ids, gone, same=True),
+        "a sentinel stands *before* what it stands for": reference(
+            ids, gone, after=True
+        ),
+        "the target ends with one more sentinel": reference(ids, gone, end=False),
+        "the target holds what is cut, not what is kept": reference(
+            ids, gone, keep=True
+        ),
+    }
+    for part, which in enumerate(["source", "target"]):
+        c.close(
+            f"{name}: the {which}",
+            lambda: cut_out(list(ids), list(gone), list(marks))[part],
+            right[part],
+            mistakes={
+                why: w[part] for why, w in wrongs.items() if w[part] != right[part]
+            },
+        )
+
+
+def comes_back():
+    rng = random.Random(5)
+    for _ in range(200):
+        n, share = rng.randrange(1, 40), rng.random()
+        ids = [rng.randrange(50) for _ in range(n)]
+        gone = [rng.random() < share for _ in ids]
+        source, target = cut_out(list(ids), list(gone), list(marks))
+        if restore_spans(source, target, marks) != ids:
+            raise checks.Wrong(f"{ids} with gone={gone} does not come back")
+        if (list(source), list(target)) != reference(ids, gone):
+            raise checks.Wrong(f"{ids} with gone={gone} gives {source}, {target}")
+    return True
+
+
+c.that("200 random texts come back", comes_back)
+text, cut = [5, 6, 7, 8, 9], [o, X, o, X, o]
+c.that(
+    "three sentinels are enough for two spans",
+    lambda: len(cut_out(list(text), list(cut), [90, 91, 92])[1]) == 5,
+    "two spans and the end take three sentinels: that is enough",
+)
+c.raises(
+    "two are not",
+    ValueError,
+    lambda: cut_out(list(text), list(cut), [90, 91]),
+    hint="two spans and the end take three sentinels, two were given: ValueError",
+)
+c.raises(
+    "a sentinel stands in the text",
+    ValueError,
+    lambda: cut_out([5, 91, 7], [o, o, X], [90, 91, 92]),
+    hint="91 stands in the text and is a sentinel: ValueError",
+)
+c.report()
+
+# %% without_mean (more is tested when it is handed in)
+c = checks.Checks("Exercise 3 · A LayerNorm made of an RMSNorm")
+cases = [(0, 2, 3, torch.float32), (1, 7, 5, torch.float64)]
+for seed, d_out, d_in, dtype in cases:
+    torch.manual_seed(seed)
+    weight, bias = torch.randn(d_out, d_in).to(dtype), torch.randn(d_out).to(dtype)
+    x, label = torch.randn(13, d_in).to(dtype), f"{d_out} x {d_in}, {dtype}"
+    before = weight.clone(), bias.clone()
+    new_weight = torch.stack([row - sum(weight) / d_out for row in weight])
+    new_bias = bias - sum(bias) / d_out
+    y = F.linear(x, weight, bias)
+    of_weight = {
+        "the mean runs along the wrong axis: it is over the d_out numbers of y, so "
+        "over the rows of W": weight - weight.mean(1, keepdim=True),
+        "one number is subtracted from all of W: each column has a mean of its own": (
+            weight - weight.mean()
+        ),
+        "the deviation is not divided by: RMSNorm does that": (
+            new_weight / (weight.std(0, correction=0) + 1e-9)
+        ),
+        "the mean is still in it: W is unchanged": weight,
+    }
+    of_bias = {
+        "the bias has a mean, too": bias,
+        "the bias is gone: only its mean must go": torch.zeros_like(bias),
+        "the deviation is not divided by: RMSNorm does that": (
+            new_bias / (bias.std(correction=0) + 1e-9)
+        ),
+    }
+    for part, want, wrongs in (0, new_weight, of_weight), (1, new_bias, of_bias):
+        c.close(
+            f"the new {('weight', 'bias')[part]}, {label}",
+            lambda: without_mean(weight.clone(), bias.clone())[part],
+            want,
+            mistakes={
+                why: w
+                for why, w in wrongs.items()
+                if not torch.allclose(w, want, atol=1e-5)
+            },
+            atol=1e-6,
+        )
+    rms, layer = RMSNorm(d_out, eps=1e-5).to(dtype), LayerNorm(d_out, 1e-5).to(dtype)
+    c.close(
+        f"RMSNorm behind it is LayerNorm, {label}",
+        lambda: rms(F.linear(x, *without_mean(weight.clone(), bias.clone()))).detach(),
+        layer(y).detach(),
+        atol=1e-4 if dtype == torch.float32 else 1e-8,
+        hint="RMSNorm of the new map is not LayerNorm of the old one",
+    )
+    c.that(
+        f"nothing is changed in place, {label}",
+        lambda: (
+            without_mean(weight, bias)
+            and torch.equal(weight, before[0])
+            and torch.equal(bias, before[1])
+        ),
+        "weight or bias was changed in place: return new ones",
+    )
+c.report()
+
+# %% told_apart (more is tested when it is handed in)
+c = checks.Checks("Exercise 4 · A decoder without a sense of distance: predict")
+times = [20]
+for time in times:
+    place = torch.arange(time)
+    distance = place - place[:, None]
+    seen, ways = causal_mask(time), {}
+    for how, d, both in [
+        ("right", distance, False),
+        ("turned round", -distance, False),
+        ("both sides", distance, True),
+    ]:
+        buckets = relative_bucket(d, both_sides=both)
+        ways[how] = len(buckets[seen].unique()), len(buckets.unique())
+    for how, (want, with_future) in ways.items():
+        mistakes = {
+            "with query minus key all that is seen has a distance of 0 or more, and "
+            "that is one bucket: 0": ways["right"][0] if how == "turned round" else -1,
+            "no distance is told apart, but there is still the one bucket": (
+                0 if how == "turned round" else -1
+            ),
+            "half of an encoder's buckets are for keys on the right, which a decoder "
+            "never sees": ways["right"][0] if how == "both sides" else -1,
+            "distances beyond the exact ones share buckets": min(time, 32),
+            "a token sees itself, too: distance 0 counts": want - 1,
+            "pairs that the causal mask hides do not count": with_future,
+        }
+        c.close(
+            f"{how}, time={time}",
+            lambda: told_apart(how, time),
+            want,
+            mistakes={why: x for why, x in mistakes.items() if x not in (want, -1)},
+        )
+c.report()
+
+# %% mended_bias (more is tested when it is handed in)
+c = checks.Checks("Exercise 4 · A decoder without a sense of distance: mend it")
+cases = [(5, 5, 3, 32, 128), (1, 7, 2, 32, 128), (3, 11, 2, 8, 12)]
+for n_queries, n_keys, n_heads, n_buckets, m in cases:
+    torch.manual_seed(n_keys)
+    table = torch.randn(n_buckets, n_heads, dtype=torch.float64)
+    seen = causal_mask(n_queries, n_keys)
+    at = n_keys - n_queries
+
+    def biases(sign=1, start=at, both=False, n=n_buckets, m=m):
+        buckets = [
+            [
+                int(relative_bucket(torch.tensor(sign * (j - i - start)), n, m, both))
+                for j in range(n_keys)
+            ]
+            for i in range(n_queries)
+        ]
+        return table[torch.tensor(buckets)].movedim(-1, 0) * seen
+
+    def call(table=table):
+        with checks.by_hand("relative biases"):
+            got = mended_bias(table, n_queries, n_keys, n_buckets, m)
+        if tuple(got.shape) != (n_heads, n_queries, n_keys):
+            raise checks.Wrong(
+                f"its shape is {tuple(got.shape)}, expected "
+                f"(n_heads, n_queries, n_keys) = {(n_heads, n_queries, n_keys)}"
+            )
+        return got * seen
+
+    want = biases()
+    mistakes = {
+        "it is still query minus key: all keys of the past fall into one bucket": (
+            biases(sign=-1)
+        ),
+        "both faults are still there": biases(sign=-1, start=0),
+        "the queries still begin at place 0: the last query stands at the last key": (
+            biases(start=0)
+        ),
+        "half of the buckets are kept for keys on the right, which a decoder never "
+        "sees": biases(both=True),
+        "n_buckets and max_distance are not passed on": (
+            biases(n=32, m=128) if n_buckets >= 32 else None
+        ),
+    }
+    label = f"{n_queries} queries, {n_keys} keys, {n_buckets} buckets to {m}"
+    c.close(
+        label,
+        call,
+        want,
+        mistakes={
+            why: w
+            for why, w in mistakes.items()
+            if w is not None and not torch.equal(w, want)
+        },
+    )
+
+    def gradient():
+        learned = table.clone().requires_grad_()
+        got = call(learned)
+        if not got.requires_grad:
+            raise checks.Wrong("the biases are cut off from the table: no gradient")
+        return torch.autograd.grad(got.sum(), learned)[0].sum()
+
+    c.close(
+        f"every bias learns, {label}",
+        gradient,
+        float(seen.sum() * n_heads),
+        hint="the gradient that comes back to the table is not that of all pairs seen",
+    )
+c.report()

@@ -1,0 +1,300 @@
+# Made from solutions/ by `make sync`: do not edit.
+
+# %% table_weights (more is tested when it is handed in)
+c = checks.Checks("Exercise 1 · Weights by hand: the table")
+cases = [(10, 2, 6), (30_000, 128, 768)]
+for v, e, d in cases:
+    with torch.device("meta"):
+        parts = nn.ModuleList([nn.Embedding(v, e), nn.Linear(e, d)])
+    want = sum(p.numel() for p in parts.parameters())
+    mistakes = {
+        "the bias of the linear map is missing": v * e + e * d,
+        "the bias is as long as what comes out, d_model": v * e + e * d + e,
+        "this is one table of d_model numbers a token, without factors": v * d,
+        "the two factors are stored one beside the other: their sizes add up": (
+            v * e * e * d
+        ),
+        "the widening is missing": v * e,
+        "each token has a row of d_embedding numbers, not of d_model": (
+            v * d + e * d + d
+        ),
+    }
+    c.close(
+        f"vocab_size={v}, d_embedding={e}, d_model={d}",
+        lambda: table_weights(v, e, d),
+        want,
+        mistakes={why: x for why, x in mistakes.items() if x != want},
+        hint="a table of d_embedding numbers a token, a matrix and a bias",
+    )
+c.report()
+
+# %% stack_weights (more is tested when it is handed in)
+c = checks.Checks("Exercise 1 · Weights by hand: the layers")
+cases = [(128, 512, 12, False), (128, 512, 12, True), (6, 7, 1, False)]
+for d, f, n, shared in cases:
+    with torch.device("meta"):
+        layer = sum(p.numel() for p in BERTLayer(d, 1, f, 1e-12).parameters())
+    times = 1 if shared else n
+    want, maps = times * layer, 4 * d * d + 2 * d * f
+    mistakes = {
+        "the biases are missing": times * (maps + 4 * d),
+        "the norms are missing": times * (layer - 4 * d),
+        "each layer has two norms": times * (layer - 2 * d),
+        "a norm has a scale and a shift": times * (layer - 2 * d),
+        "the output projection of the attention is missing": (
+            times * (layer - d * d - d)
+        ),
+        "shared or not, the number is the same: one layer serves for all": n * layer,
+        "without sharing each layer has weights of its own": layer,
+        "shared means that n_layers does not count: the layer is stored once": (
+            layer / n if shared else want + 1
+        ),
+    }
+    c.close(
+        f"d_model={d}, d_ff={f}, n_layers={n}, shared={shared}",
+        lambda: stack_weights(d, f, n, shared),
+        want,
+        mistakes={why: x for why, x in mistakes.items() if x != want},
+        hint="four maps, one up, one down, all with a bias, and two norms",
+    )
+c.report()
+
+# %% factorise (more is tested when it is handed in)
+c = checks.Checks("Exercise 2 · The best narrow table")
+cases = [(0, 11, 7, 3, torch.float64), (1, 7, 7, 7, torch.float64)]
+for seed, v, d, e, dtype in cases:
+    torch.manual_seed(seed)
+    table = torch.randn(v, d, dtype=dtype)
+    before, label = table.clone(), f"table {v} x {d}, d_embedding={e}"
+    left, s, right = torch.linalg.svd(table, full_matrices=False)
+    want = left[:, :e] * s[:e] @ right[:e]
+    kept = torch.zeros_like(table)
+    kept[:, :e] = table[:, :e]
+    mistakes = {
+        "the singular values are missing": left[:, :e] @ right[:e],
+        "the singular values are in twice, once in each factor": (
+            left[:, :e] * s[:e] ** 2 @ right[:e]
+        ),
+        "these are the smallest singular values: the largest must stay": (
+            left[:, -e:] * s[-e:] @ right[-e:]
+        ),
+        "keeping the first columns throws the others away: mix all of them": kept,
+    }
+
+    def factors(table=table, e=e, v=v, d=d):
+        got = factorise(table, e)
+        if not isinstance(got, (tuple, list)) or len(got) != 2:
+            raise checks.Wrong("return two things, narrow and wide")
+        for name, x, shape in zip(("narrow", "wide"), got, ((v, e), (e, d))):
+            if tuple(x.shape) != shape:
+                raise checks.Wrong(f"{name} is {tuple(x.shape)}, expected {shape}")
+        return got
+
+    def product(factors=factors):
+        narrow, wide = factors()
+        return narrow @ wide
+
+    c.close(
+        f"the product, {label}",
+        product,
+        want,
+        mistakes={k: x for k, x in mistakes.items() if (x - want).abs().max() > 1e-3},
+        hint="there is a nearer product",
+        atol=1e-8 if dtype == torch.float64 else 1e-4,
+    )
+    c.that(
+        f"the table is left as it is, {label}",
+        torch.equal(table, before),
+        "the table was changed in place",
+    )
+c.report()
+
+# %% order_pairs (more is tested when it is handed in)
+c = checks.Checks("Exercise 3 · Pairs from many texts")
+
+
+def near(count, n, what):
+    """Refuse a count that is five standard deviations or more from n / 2."""
+    if abs(count - n / 2) > 2.5 * math.sqrt(n):
+        raise checks.Wrong(f"{what}: {count} of {n}, expected about half")
+    return True
+
+
+# Number the pieces: piece i holds the ids 3i, 3i + 1, 3i + 2.
+cases = [("three short texts", [3, 1, 2], 0), ("many texts", [4, 2, 7] * 100, 1)]
+for label, sizes, seed in cases:
+    n = sum(sizes)
+    pieces = torch.arange(3 * n).view(n, 3)
+    numbers = torch.arange(len(sizes)) * 7 % (len(sizes) + 7)
+    texts = numbers.repeat_interleave(torch.tensor(sizes))
+    before, above = pieces.clone(), torch.arange(n - 1)[texts[:-1] == texts[1:]]
+    result = []
+
+    def call(seed=seed, pieces=pieces, texts=texts):
+        got = order_pairs(pieces, texts, seed)
+        if not isinstance(got, (tuple, list)) or len(got) != 3:
+            raise checks.Wrong("return three things: first, second, swapped")
+        if got[2].dtype != torch.bool:
+            raise checks.Wrong("swapped is not bool")
+        return got
+
+    def first_call():
+        with checks.by_hand("swapped pairs"):
+            result.extend(call())
+        return True
+
+    if not c.that(f"it runs, {label}", first_call):
+        continue
+    first, second, swapped = result
+
+    def all_pairs(first=first, second=second, swapped=swapped, above=above, n=n):
+        if len(first) != len(above) or tuple(second.shape) != tuple(first.shape):
+            if len(first) == n - 1:
+                raise checks.Wrong("a pair may not join two texts")
+            raise checks.Wrong(
+                f"there are {len(above)} pairs of neighbours, not {len(first)}: "
+                "every piece but the last of a text begins one"
+            )
+        if tuple(swapped.shape) != (len(above),):
+            raise checks.Wrong(
+                f"swapped is {tuple(swapped.shape)}, expected {(len(above),)}"
+            )
+        if tuple(first.shape)[1:] != (3,):
+            raise checks.Wrong(f"first is {tuple(first.shape)}, expected (n_pairs, 3)")
+        a, b = first[:, 0] // 3, second[:, 0] // 3
+        if len(a) and torch.equal(a, b):
+            raise checks.Wrong("both pieces of a pair are the same")
+        if (a == b).any():
+            raise checks.Wrong("the two pieces of a swapped pair are the same")
+        return torch.equal(torch.minimum(a, b), above)
+
+    right_pairs = c.that(
+        f"every pair of neighbours once, {label}",
+        all_pairs,
+        "these are not the pairs of neighbours, from the top to the bottom",
+    )
+    if not right_pairs:
+        continue
+
+    def labels(first=first, second=second, swapped=swapped):
+        says = first[:, 0] > second[:, 0]
+        if len(says) and torch.equal(~says, swapped):
+            raise checks.Wrong("the labels are inverted: True means swapped")
+        return torch.equal(says, swapped)
+
+    c.that(f"swapped says what was done, {label}", labels, "the labels are wrong")
+    c.that(
+        f"nothing is changed, {label}",
+        torch.equal(pieces, before),
+        "pieces was changed in place",
+    )
+    c.that(
+        f"the same seed, the same result, {label}",
+        lambda: all(torch.equal(x, y) for x, y in zip(call(), result)),
+        "the same seed gives another result: use torch.Generator().manual_seed(seed)",
+    )
+    if len(above) > 300:
+        # Drawn one by one, about half are swapped, and as many differ from the next.
+        c.that(
+            f"half of the pairs, {label}",
+            lambda: near(
+                int(swapped.sum()), len(swapped), "the share of swapped pairs"
+            ),
+        )
+        c.that(
+            f"each on its own, {label}",
+            lambda: near(
+                int((swapped[1:] != swapped[:-1]).sum()),
+                len(swapped) - 1,
+                "a pair's fate depends on its neighbour's",
+            ),
+        )
+        c.that(
+            f"another seed, another result, {label}",
+            lambda: not torch.equal(call(seed + 100)[2], swapped),
+            "the seed is not used",
+        )
+c.report()
+
+# %% shared_stack (more is tested when it is handed in)
+c = checks.Checks("Exercise 4 · Layers that only look shared")
+cases = [(12, 3, 20, 2, False), (8, 2, 5, 3, True)]
+for d, h, f, n, with_mask in cases:
+    label = f"d_model={d}, n_layers={n}" + (", a mask" if with_mask else "")
+    torch.manual_seed(d)
+    one = BERTLayer(d, h, f, 1e-12)
+    size = sum(p.numel() for p in one.parameters())
+    x, target = torch.randn(2, 5, d), torch.randn(2, 5, d)
+    mask = torch.ones(5, 5).tril().bool() if with_mask else None
+    made = []
+
+    def build(d=d, h=h, f=f, n=n, size=size):
+        stack = SharedStack(d, h, f, n)
+        weights = list(stack.parameters())
+        found = sum(p.numel() for p in weights)
+        if found == n * size != size:
+            raise checks.Wrong(
+                f"it has the weights of {n} layers, not of one: they are not shared"
+            )
+        if found != size:
+            raise checks.Wrong(f"it has {found} weights; one layer has {size}")
+        made.extend([stack, weights])
+        return True
+
+    if not c.that(f"the weights of one layer, {label}", build):
+        continue
+    stack, weights = made
+    with torch.no_grad():  # the reference gets the weights of the learner's layer
+        for mine, theirs in zip(one.parameters(), weights):
+            mine.copy_(theirs)
+    uses = [x]
+    for _ in range(n + 1):
+        uses.append(one(uses[-1], mask))
+    unmasked = x
+    for _ in range(n):
+        unmasked = one(unmasked)
+    outputs = {
+        "the layer is applied once, not n_layers times": uses[1],
+        "the layer is applied once too often": uses[n + 1],
+        "the layer is applied once too few": uses[n - 1],
+        "the mask is not passed on": unmasked,
+    }
+    c.close(
+        f"the output, {label}",
+        lambda: stack(x, mask),
+        uses[n].detach(),
+        mistakes={
+            why: y.detach()
+            for why, y in outputs.items()
+            if not torch.allclose(y, uses[n], atol=1e-4)
+        },
+        hint="not what one layer gives, applied n_layers times",
+        atol=1e-5,
+    )
+
+    def gradients(output, weights, target=target):
+        found = torch.autograd.grad((output * target).sum(), weights, allow_unused=True)
+        if any(g is None for g in found):
+            raise checks.Wrong("some weights get no gradient")
+        return torch.cat([g.flatten() for g in found])
+
+    own = list(one.parameters())
+    want = gradients(uses[n], own)
+    last = gradients(one(uses[n - 1].detach(), mask), own)
+    mistakes = {
+        "the gradient of the last use alone arrives: every use adds to it": last,
+        "the gradient is the sum over the uses, not the mean": want / n,
+    }
+    c.close(
+        f"the gradient, {label}",
+        lambda: gradients(stack(x, mask), weights),
+        want,
+        mistakes={
+            why: g
+            for why, g in mistakes.items()
+            if not torch.allclose(g, want, atol=1e-3)
+        },
+        hint="not the sum of the gradients of all uses",
+        atol=1e-4,
+    )
+c.report()
