@@ -195,6 +195,24 @@ ANSWERS = {
                 return x[:, -2:][x > limit]
             """,
         ),
+        wrong(
+            "all columns but the first",
+            "only the first column was cut off",
+            """
+            def tail_above(x, limit):
+                tail = x[:, 1:]
+                return tail[tail > limit]
+            """,
+        ),
+        wrong(
+            "whole numbers alone",
+            "the last two of any number of columns",
+            """
+            def tail_above(x, limit):
+                tail = x[:, -2:].round()
+                return tail[tail > limit]
+            """,
+        ),
         right(
             "masked_select",
             """
@@ -371,6 +389,22 @@ ANSWERS = {
                 return a.T @ b
             """,
         ),
+        wrong(
+            "one table of a for all of b",
+            "the first table of a met every table of b",
+            """
+            def meet(a, b):
+                return a[0].T @ b
+            """,
+        ),
+        wrong(
+            "the batch added up",
+            "the tables of the batch are added up",
+            """
+            def meet(a, b):
+                return torch.einsum("ndi,ndj->ij", a, b).expand(len(a), -1, -1)
+            """,
+        ),
         right(
             "with einsum",
             """
@@ -522,3 +556,5 @@ ANSWERS = {
         ),
     ],
 }
+
+EQUIVALENT = {}

@@ -205,6 +205,19 @@ PATH_LENGTHS = [
             }
         """,
     ),
+    wrong(
+        "rounds a quotient of logarithms up",
+        "one layer too many",
+        """
+        def path_lengths(time, kernel):
+            return {
+                "recurrent": time,
+                "convolution": math.ceil((time - 1) / (kernel - 1)),
+                "dilated": math.ceil(math.log2(time) / math.log2(kernel)),
+                "attention": 1,
+            }
+        """,
+    ),
     right(
         "adding layers until they reach",
         """
@@ -615,4 +628,12 @@ ANSWERS = {
     "costs": COSTS,
     "steps_ahead": STEPS_AHEAD,
     "causal_conv": CAUSAL_CONV,
+}
+
+EQUIVALENT = {
+    "path_lengths": {"dilated = 0": "kernel**0 = 1 is below any time of 2 or more"},
+    "steps_ahead": {
+        "return ((kernel - 1) * dilation) / 2": "the kernel is odd: this is whole",
+        "return -(-((kernel - 1) * dilation) // 2)": "the kernel is odd: this is whole",
+    },
 }

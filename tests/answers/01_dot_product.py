@@ -617,6 +617,25 @@ ANSWERS = {
                 return G.sqrt()
             """,
         ),
+        wrong(
+            "the real parts of eig",
+            "`eigh` gives eigenvectors at right angles",
+            """
+            def recover(G):
+                values, V = torch.linalg.eig(G)
+                return V.real * values.real.clamp(min=0).sqrt()
+            """,
+        ),
+        right(
+            "a square root of G in numpy",
+            """
+            def recover(G):
+                import numpy as np
+
+                values, V = np.linalg.eigh(G.numpy())
+                return V * np.sqrt(values.clip(0))
+            """,
+        ),
         right(
             "the symmetric root",
             """
@@ -733,6 +752,26 @@ ANSWERS = {
                 return True
             """,
         ),
+        wrong(
+            "exactly symmetric",
+            "a difference of 1e-6 is rounding",
+            """
+            def is_gram(M):
+                slack = 1e-5 * M.abs().max()
+                return torch.equal(M, M.T) and bool(torch.linalg.eigvalsh(M).min() >= -slack)
+            """,
+        ),
+        wrong(
+            "a wide tolerance",
+            "an eigenvalue of -0.01 is more than rounding",
+            """
+            def is_gram(M):
+                slack = 0.1 * M.abs().max()
+                if (M - M.T).abs().max() > slack:
+                    return False
+                return bool(torch.linalg.eigvalsh(M).min() >= -slack)
+            """,
+        ),
         right(
             "builds X and multiplies",
             """
@@ -746,11 +785,24 @@ ANSWERS = {
             "in float64, as a tensor",
             """
             def is_gram(M):
-                M = M.double() / M.abs().max()
+                M = M.double() / M.abs().max().clamp(min=1e-30)
                 symmetric = torch.allclose(M, M.T, rtol=0, atol=1e-5)
                 values = torch.linalg.eigvalsh((M + M.T) / 2)
                 return torch.tensor(symmetric) & (values >= -1e-5).all()
             """,
         ),
     ],
+}
+
+EQUIVALENT = {
+    "by_dot": {"by_… = '…_'…": "only the letters are read"},
+    "opposed": {"opposed = …": "another pair with the two properties: any will do"},
+    "aligned": {
+        "aligned = …": "another pair with the two properties: any will do",
+        "torch.tensor([…]),": "another pair with the two properties: any will do",
+    },
+    "is_gram": {
+        "slack = 1e-5 * M.max()": "a Gram matrix's largest entry is on its diagonal",
+        "if (M.T - M).abs().max() > slack:": "the same size, with the other sign",
+    },
 }

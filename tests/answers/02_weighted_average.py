@@ -175,6 +175,14 @@ MIX = [
             return output
         """,
     ),
+    wrong(
+        "divides by the sum of the row",
+        "each row is divided by its sum",
+        """
+        def mix(weights, values):
+            return weights @ values / weights.sum(-1, keepdim=True)
+        """,
+    ),
     right(
         "with loops",
         """
@@ -456,6 +464,16 @@ LIMITS = [
         "may not be used here",
         limit_answer("torch.softmax(1e6 * g, -1) @ x"),
     ),
+    wrong(
+        "ties by rounding",
+        "scores that are near each other are no tie",
+        """
+        def limits(x):
+            scores = (x @ x.T).round()
+            largest = (scores == scores.amax(-1, keepdim=True)).to(x.dtype)
+            return x.mean(0).expand_as(x), largest @ x / largest.sum(-1, keepdim=True)
+        """,
+    ),
     right("matrix of the largest", limit_answer(FAIR)),
     right(
         "row by row",
@@ -543,6 +561,27 @@ STEPS_TO_MEET = [
                 if torch.cdist(x, x).max() <= tolerance:
                     return step
             return None
+        """,
+    ),
+    wrong(
+        "never looks after the last step",
+        "look once more after the last step",
+        """
+        def steps_to_meet(x, tolerance, limit):
+            for step in range(limit):
+                if torch.cdist(x, x).max() <= tolerance:
+                    return step
+                x = attend(x)[0]
+            return None
+        """,
+    ),
+    wrong(
+        "lets all tokens meet",
+        "you changed the tensor that you were given",
+        """
+        def steps_to_meet(x, tolerance, limit):
+            x.zero_()
+            return 0
         """,
     ),
     right(
@@ -742,4 +781,32 @@ ANSWERS = {
     "steps_to_meet": STEPS_TO_MEET,
     "counterexamples": COUNTEREXAMPLES,
     "equivariance_test": EQUIVARIANCE_TEST,
+}
+
+EQUIVALENT = {
+    "predictions": {'"output": [first…(1 - first) * 3, …': "times or divided by 1"},
+    "what_it_gives": {"return weights.sum(1, …": "weights have two axes"},
+    "numerical_jacobian": {
+        "nudges = step * torch.eye(len(x))": "float32 changes 1e-8 of the step",
+    },
+    "most_sensitive": {
+        "scores = torch.full(…": "the others are far below, however far",
+        "scores[:2] = …": "a tie between two, at any height",
+        "return rounded(scores)": "whole scores are right ones",
+    },
+    "limits": {
+        "largest = (scores >= …": "none is above the largest",
+        "largest = (scores == scores.amax(1, …": "scores have two axes",
+        "return x.mean(0, keepdim=True).expand_as(x), …": "expands to the same",
+        "return …largest.sum(1, keepdim=True)": "the table has two axes",
+    },
+    "counterexamples": {
+        '"apart": …': "other tokens that refute it: any will do",
+        '"mean": …': "other tokens that refute it: any will do",
+        '"pair": …': "other tokens that refute it: any will do",
+    },
+    "equivariance_test": {
+        "…torch.allclose(plain, shuffled, atol=1e-6)": "near 0 both ways round agree",
+        "…torch.allclose(plain[order], shuffled, …": "near 0 both ways round agree",
+    },
 }

@@ -347,6 +347,16 @@ ANSWERS = {
                 return vh[:r].T * s[:r], u[:, :r]
             """,
         ),
+        wrong(
+            "a threshold of 0.01",
+            "0.005",
+            """
+            def smallest_head(m):
+                u, s, vh = torch.linalg.svd(m, full_matrices=False)
+                d_k = int((s > 0.01 * s[0]).sum())
+                return u[:, :d_k] * s[:d_k], vh[:d_k].T
+            """,
+        ),
         right(
             "a root on each side",
             """
@@ -534,6 +544,14 @@ ANSWERS = {
             """,
         ),
         right(
+            "moved by 1, and rounded just below",
+            """
+            def other_keys(x, w_q, w_k):
+                unseen = torch.linalg.svd(x).Vh[-1]
+                return w_k + (1 - 1e-15) * unseen[:, None] * torch.eye(w_k.shape[1])[0]
+            """,
+        ),
+        right(
             "a projection",
             """
             def other_keys(x, w_q, w_k):
@@ -633,4 +651,43 @@ ANSWERS = {
             """,
         ),
     ],
+}
+
+_NEAR = "within the 5 % that the task allows"
+
+EQUIVALENT = {
+    "self_weight": {
+        "own = math.expm1(math.sqrt(d))": "within the 0.05 that the task allows",
+        "others = (n - 1) * math.exp(0.45)": "within the 0.05 that the task allows",
+    },
+    "half": {
+        "return int(…": _NEAR,
+        "return -int(…": _NEAR,
+        "return (1 + math.exp(math.sqrt(d) - 0.5))": _NEAR,
+        "return round(2 + …": _NEAR,
+        "return round(0 + …": _NEAR,
+        "return round(math.exp(math.sqrt(d) - 0.5))": _NEAR,
+        "return round(1 + math.expm1(math.sqrt(d) - 0.5))": _NEAR,
+    },
+    "verb_to_subject": {
+        "w_q = torch.ones(6, 2)…": "all look at subjects, verbs ten times as hard",
+        "w_q[features.index(…": "another sharpness: any that gives 0.9 will do",
+        "w_k[features.index(…] = 2": "another sharpness: any that gives 0.9 will do",
+        "w_k[features.index(…, …] = 2": "another sharpness: any that gives 0.9 will do",
+    },
+    "smallest_head": {
+        "u, s, vh = torch.linalg.svd(m)": "what is more is cut off",
+        "u, s, vh = torch.linalg.svd(m, full_matrices=True)": "what is more is cut off",
+        "d_k = …((s > 1e-9 * s[0]).sum()) // 1)": "a sum of truths is whole",
+        "d_k = (s > 1e-9 * s[0]).sum()": "a sum of truths is whole",
+        "d_k = int((s >= (1e-9 * s[0])).sum())": "no value is that threshold",
+        "d_k = int((s > 1e-9 / s[0]).sum())": "above rounding, below what counts",
+        "d_k = int((s > 1e-9).sum())": "above rounding, below what counts",
+    },
+    "other_keys": {
+        "return w_k - (2 * unseen[:, None])": "any step of 1 or more will do",
+        "return w_k + 3 * unseen[:, None]": "any step of 1 or more will do",
+        "return w_k + 1 * unseen[:, None]": "any step of 1 or more will do",
+        "return w_k + unseen[:, None]": "any step of 1 or more will do",
+    },
 }

@@ -59,6 +59,17 @@ PREDICTED = [
     ),
     wrong("one row only", "its shape is", "predicted = [3 / 4, 2 / 4, 1 / 4, 0]"),
     right(
+        "Fractions",
+        """
+        from fractions import Fraction as F
+        predicted = [
+            [F(3, 4), F(1, 2), F(1, 4), 0],
+            [F(3, 5), F(1, 3), F(1, 7), 0],
+            [F(6, 7), F(2, 3), F(2, 5), F(0)],
+        ]
+        """,
+    ),
+    right(
         "decimals in a tensor",
         """
         predicted = torch.tensor(
@@ -341,6 +352,32 @@ SAFE_SOFTMAX = [
             return masked_softmax(scores, ~padding)
         """,
     ),
+    wrong(
+        "a bigger finite number",
+        "the padding takes the weight",
+        """
+        def safe_softmax(scores, lengths):
+            if lengths.dim() == 1:
+                lengths = lengths[:, None]
+            real = torch.arange(scores.shape[-1]) < lengths[..., None]
+            filled = scores.masked_fill(~real, -1e7)
+            return filled.softmax(-1).masked_fill(~real, 0)
+        """,
+    ),
+    wrong(
+        "a gradient twice as large",
+        "it is not the gradient of a softmax over the real keys",
+        """
+        def safe_softmax(scores, lengths):
+            if lengths.dim() == 1:
+                lengths = lengths[:, None]
+            real = torch.arange(scores.shape[-1]) < lengths[..., None]
+            empty = (lengths == 0)[..., None]
+            scores = 2 * scores - scores.detach()
+            filled = scores.masked_fill(~real, -torch.inf).masked_fill(empty, 0)
+            return filled.softmax(-1).masked_fill(empty, 0)
+        """,
+    ),
     right(
         "the lowest float, then cut",
         f"""
@@ -606,6 +643,36 @@ FUTURE_LEAKS = [
             return leak_test(f, ids.float())
         """,
     ),
+    wrong(
+        "never tries the last id",
+        "The ids go from 0 to vocab_size - 1",
+        """
+        def future_leaks(f, ids, vocab_size):
+            before, leaks = f(ids), set()
+            for s in range(len(ids)):
+                for token in range(vocab_size - 1):
+                    changed = ids.clone()
+                    changed[s] = token
+                    moved = (f(changed) - before).abs().amax(dim=-1) > 1e-6
+                    leaks |= {(t, s) for t in range(s) if moved[t]}
+            return sorted(leaks)
+        """,
+    ),
+    wrong(
+        "a threshold of 0.01",
+        "A change above 1e-6 counts",
+        """
+        def future_leaks(f, ids, vocab_size):
+            before, leaks = f(ids), set()
+            for s in range(len(ids)):
+                for token in range(vocab_size):
+                    changed = ids.clone()
+                    changed[s] = token
+                    moved = (f(changed) - before).abs().amax(dim=-1) > 1e-2
+                    leaks |= {(t, s) for t in range(s) if moved[t]}
+            return sorted(leaks)
+        """,
+    ),
     right(
         "t outside, s inside, a list",
         """
@@ -663,3 +730,5 @@ ANSWERS = {
     "left_padded_mask": LEFT_PADDED_MASK,
     "future_leaks": FUTURE_LEAKS,
 }
+
+EQUIVALENT = {}

@@ -121,7 +121,6 @@ def prove(wanted, jobs=1, part=1, store=STORE, bar=None):
 
     part: of each cell, one mutant in so many, chosen by hash and rounded up.
     """
-
     waiting, running = [], {}
     for chapter in wanted:
         stored = Store(store / f"{chapter.name}.jsonl")

@@ -39,7 +39,6 @@ class Case:
     before: tuple[str, ...]
     between: tuple[str, ...]  # cells from the answer to its test
     test: str
-    task: str = ""  # the markdown above it
 
     @property
     def visible(self):
@@ -52,27 +51,26 @@ class Broken(Exception):
 
 def cases(notebook):
     """The Cases of a sheet, in order."""
-    ran, task, waiting, found = [], "", {}, []
+    ran, waiting, found = [], {}, []
     for cell in notebook.cells:
         meta = cell.metadata.get("nbgrader", {})
-        if cell.cell_type == "markdown":
-            task = cell.source
-        elif cell.cell_type == "code" and meta.get("grade"):
+        if cell.cell_type == "code" and meta.get("grade"):
             name = meta.grade_id.removeprefix("test_")
-            place, about = waiting.pop(name)
+            place = waiting.pop(name)
             before, between = tuple(ran[:place]), tuple(ran[place + 1 :])
-            found.append(Case(name, ran[place], before, between, cell.source, about))
+            found.append(Case(name, ran[place], before, between, cell.source))
         elif cell.cell_type == "code":
             if meta.get("solution"):
-                waiting[meta.grade_id] = len(ran), task
+                waiting[meta.grade_id] = len(ran)
             ran.append(cell.source)
     return found
 
 
 class Bench:
-    """Judges mutants of one case in a process of its own; a context.
+    """Judges mutants of one case in a process of its own, until it is closed.
 
-    `verdicts` is a connection: poll it, and recv (number of the mutant, verdict).
+    `verdicts` is a connection that sends (number of the mutant, verdict), or an
+    exception.
     """
 
     def __init__(self, case, sources):
@@ -153,8 +151,8 @@ def _forked(case, source, test, scope, limit):
             code = _CODES[VISIBLE]
         os._exit(code)
     watched = os.pidfd_open(pid)
-    try:  # one that sleeps uses no CPU
-        if not select.select([watched], [], [], 20 * limit)[0]:
+    try:  # one that sleeps uses no CPU, and on a busy machine all wait
+        if not select.select([watched], [], [], 100 * limit)[0]:
             os.kill(pid, signal.SIGKILL)
     finally:
         os.close(watched)

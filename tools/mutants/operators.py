@@ -686,7 +686,7 @@ _BY_HAND = {
         torch.func.jacrev(torch.sum)(A)
         torch.func.jacfwd(torch.sum)(A)
         """,
-    "cross entropy": """
+    "cross-entropy": """
         torch.nn.functional.cross_entropy(A, T)
         torch.nn.functional.nll_loss(A, T)
         torch.nn.CrossEntropyLoss()(A, T)
