@@ -298,6 +298,28 @@ ANSWERS = {
                 return mended(y, rest, n_heads, mask)
             """,
         ),
+        wrong(
+            "the first layer alone",
+            "only the first layer is used",
+            """
+            def mended(x, layers, n_heads, mask=None):
+                for layer in layers:
+                    y = norm(x + attend(x, layer, n_heads, mask), layer, "norm_1")
+                    y = norm(y + feed(y, layer), layer, "norm_2")
+                    return y
+            """,
+        ),
+        wrong(
+            "each layer reads the tokens",
+            "only the last layer is used",
+            """
+            def mended(x, layers, n_heads, mask=None):
+                for layer in layers:
+                    y = norm(x + attend(x, layer, n_heads, mask), layer, "norm_1")
+                    y = norm(y + feed(y, layer), layer, "norm_2")
+                return y
+            """,
+        ),
     ],
     "needs_positions": [
         wrong(
@@ -385,6 +407,22 @@ ANSWERS = {
                                 return True
                 return False
             """,
+        ),
+        wrong(
+            "turned by one place",
+            "to turn the sequence in a ring",
+            TRY.format(
+                order="torch.arange(9).roll(1)",
+                differs="not torch.equal(task(digits[order]), task(digits)[order])",
+            ),
+        ),
+        wrong(
+            "turned and reversed",
+            "to turn or to reverse a ring",
+            TRY.format(
+                order="torch.arange(9).roll(seed).flip(0)",
+                differs="not torch.equal(task(digits[order]), task(digits)[order])",
+            ),
         ),
     ],
     "my_task": [
@@ -511,6 +549,25 @@ ANSWERS = {
                     turn[i, i], turn[i, i + 1] = c, -s
                     turn[i + 1, i], turn[i + 1, i + 1] = s, c
                 return flip @ turn
+            """,
+        ),
+        wrong(
+            "float32",
+            "the matrix is torch.float32, expected torch.float64",
+            MIRROR.format(shift="time - 1", ss="-c", sc="s", cs="s", cc="c")
+            + "\nin_float64 = mirror\n"
+            + "def mirror(time, d_model):\n    return in_float64(time, d_model).float()",
+        ),
+        right(
+            "lists of floats",
+            """
+            def mirror(time, d_model):
+                rows = [[0.0] * d_model for _ in range(d_model)]
+                for i in range(0, d_model, 2):
+                    a = (time - 1) * 10_000 ** (-i / d_model)
+                    rows[i][i : i + 2] = -math.cos(a), math.sin(a)
+                    rows[i + 1][i : i + 2] = math.sin(a), math.cos(a)
+                return rows
             """,
         ),
     ],

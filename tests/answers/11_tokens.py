@@ -168,6 +168,22 @@ APPLY_MERGES = [
                 ids[best[1] : best[1] + 2] = [256 + best[0]]
         """,
     ),
+    wrong(
+        "joined from the right",
+        "were joined from the right",
+        """
+        def apply_merges(piece, merges):
+            ids, known = list(piece), {bytes([n]): n for n in range(256)}
+            for new, (a, b) in enumerate(merges, 256):
+                known[a + b], i = new, len(ids) - 2
+                while i >= 0:
+                    if ids[i : i + 2] == [known[a], known[b]]:
+                        ids[i : i + 2] = [new]
+                        i -= 1
+                    i -= 1
+            return ids
+        """,
+    ),
 ]
 
 PROBES = [
@@ -208,6 +224,11 @@ PROBES = [
             unicodedata.normalize("NFC", "éü"),
         ]
         """,
+    ),
+    wrong(
+        "plain words",
+        "makes two spaces one: none of your texts catches it",
+        'probes = ["Good morning", "é"]',
     ),
 ]
 
@@ -274,6 +295,14 @@ BITS_PER_BYTE = [
         def bits_per_byte(mean_loss, n_tokens, text):
             total = torch.tensor(mean_loss * n_tokens, dtype=torch.float64)
             return total / torch.log(torch.tensor(2.0).double()) / len(bytes(text, "utf8"))
+        """,
+    ),
+    right(
+        "in float32",
+        """
+        def bits_per_byte(mean_loss, n_tokens, text):
+            bits = torch.tensor(mean_loss) / torch.tensor(2.0).log()
+            return bits * n_tokens / len(text.encode())
         """,
     ),
 ]
@@ -372,6 +401,35 @@ TABLE_GRADIENT = [
         def table_gradient(ids, upstream, vocab_size):
             gradient = upstream.new_zeros(vocab_size, upstream.shape[-1])
             return gradient.index_put_((ids,), upstream, accumulate=True)
+        """,
+    ),
+    wrong(
+        "autograd under the name vjp",
+        "may not be used here",
+        """
+        def table_gradient(ids, upstream, vocab_size):
+            lookup = lambda table: table[ids]
+            table = upstream.new_zeros(vocab_size, upstream.shape[-1])
+            return torch.func.vjp(lookup, table)[1](upstream)[0]
+        """,
+    ),
+    wrong(
+        "autograd under the name jacobian",
+        "may not be used here",
+        """
+        def table_gradient(ids, upstream, vocab_size):
+            table = upstream.new_zeros(vocab_size, upstream.shape[-1])
+            loss = lambda table: (table[ids] * upstream).sum()
+            return torch.autograd.functional.jacobian(loss, table)
+        """,
+    ),
+    wrong(
+        "the backward half of an embedding",
+        "may not be used here",
+        """
+        def table_gradient(ids, upstream, vocab_size):
+            call = torch.ops.aten.embedding_dense_backward
+            return call(upstream, ids, vocab_size, -1, False)
         """,
     ),
 ]
