@@ -16,7 +16,7 @@ from tools.tree import ROOT
 # Claims whose code changed since they were measured. The page marks them, and this
 # list names them: `make evidence` empties it.
 WAITING = set()
-CHEAP = ["09_encoder/counting"]  # measured again here, in a second or two
+CHEAP = ["09_encoder/counting", "02_weighted_average/hull"]  # measured again here, in a second or two
 
 LESSON = """\
 import math
@@ -62,12 +62,12 @@ def test_the_data_hold_nothing_else(now):
 @pytest.mark.parametrize("name", CHEAP)
 def test_a_cheap_claim_holds_when_it_is_measured_here(name):
     row = load_all()[name]
-    seed, budget = row.units[next(iter(row.units))]
+    unit, (seed, budget) = next(iter(row.units.items()))
     figures = row.measure(seed, budget)
-    assert row.holds({**figures, "seed": seed, "budget": budget}), figures
+    assert row.agrees(unit, figures), figures
 
 
-def a_row(figures, code="now", holds=lambda f: f["gap"] > f["budget"]):
+def a_row(figures, code="now", holds=lambda f: min(f.values()) > f["budget"]):
     """A claim of two seeds and two budgets, with runs of {unit: gap}."""
 
     class Known(Claim):

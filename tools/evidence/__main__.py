@@ -15,7 +15,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from tqdm import tqdm
@@ -35,8 +37,11 @@ ALONE = {
 
 
 def wanted(names, with_asserts, again=False):
-    """[(kind, name, code, units)], a process each: the runs still to be made."""
-    data, jobs = store.read_data(), []
+    """The runs still to be made, [[(kind, name, code, units)]]: a list a process.
+
+    The claims of one file share a process, each seed of a notebook has its own.
+    """
+    data, groups, jobs = store.read_data(), {}, []
     claims, pages = load_all(), lesson_names()
     unknown = [
         n for n in names if n not in pages and not any(_under(c, n) for c in claims)
@@ -50,29 +55,36 @@ def wanted(names, with_asserts, again=False):
         if not names or any(_under(name, n) for n in names):
             code = row.code()
             done = {} if again else store.fresh(data["claims"].get(name, {}), code)
-            jobs.append(("claims", name, code, [u for u in row.units if u not in done]))
+            job = ("claims", name, code, [u for u in row.units if u not in done])
+            groups.setdefault(row.path, []).append(job)
     for name in filter(n_asserts, pages) if with_asserts else []:
         if not names or any(_under(name, n) for n in names):
             code = page.lesson_code(name)
             done = {} if again else store.fresh(data["asserts"].get(name, {}), code)
-            jobs += [("asserts", name, code, [u]) for u in page.MOVES if u not in done]
-    return [job for job in jobs if job[3]]
+            jobs += [
+                [("asserts", name, code, [u])] for u in page.MOVES if u not in done
+            ]
+    jobs = [[job for job in group if job[3]] for group in [*groups.values(), *jobs]]
+    return [group for group in jobs if group]
 
 
 def _under(name, group):
     return name == group or name.startswith(f"{group}/")
 
 
-def run(jobs, n_jobs):
-    """Run jobs, store each run as it ends; returns {name of a job: its error}."""
-    data, failed, alive = store.read_data(), {}, []
-    bar = tqdm(total=sum(len(job[3]) for job in jobs), unit="run", smoothing=0)
+def run(groups, n_jobs):
+    """Run groups of jobs, store each run as it ends; returns {name: its error}."""
+    failed, alive = {}, []
+    claims = [group for group in groups if group[0][0] == "claims"]
+    groups = [sum(claims[n::n_jobs], []) for n in range(n_jobs)] + groups[len(claims) :]
+    groups = [group for group in groups if group]  # as few processes as do: each costs
+    total = sum(len(job[3]) for group in groups for job in group)
+    bar = tqdm(total=total, unit="run", smoothing=0)
+    turn = threading.Lock()
 
-    def one(job):
-        kind, name, code, _ = job
-        command = [sys.executable, "-m", "tools.evidence", "--work", json.dumps(job)]
+    def one(group):
         child = subprocess.Popen(
-            command,
+            [sys.executable, "-m", "tools.evidence", "--work", json.dumps(group)],
             cwd=ROOT,
             env={**os.environ, **ALONE},
             text=True,
@@ -80,31 +92,26 @@ def run(jobs, n_jobs):
             stderr=subprocess.PIPE,
         )
         alive.append(child)
-        for (
-            line
-        ) in child.stdout:  # threads take turns with the data: one line, one step
-            unit, result = json.loads(line)
-            units = data[kind].setdefault(name, {})
-            for old in [u for u, other in units.items() if other["code"] != code]:
-                del units[old]
-            units[unit] = result
-            store.write_data(data)
-            bar.set_description(f"{name} {unit}", refresh=False)
-            bar.update()
+        for line in child.stdout:
+            kind, name, unit, result = json.loads(line)
+            with turn:
+                bar.set_description(f"{name} {unit}", refresh=False)
+                bar.update()
+                if "error" in result:
+                    failed[name] = result["error"]
+                    bar.write(f"✗ {name} {unit}: {result['error']}")
+                    continue
+                store.add(kind, name, unit, result)
         said = child.stderr.read()
         if child.wait():
-            raise RuntimeError(said.strip()[-2000:] or f"ended with {child.returncode}")
+            failed[group[0][1]] = said.strip()[-2000:] or f"ended: {child.returncode}"
+            bar.write(f"✗ {group[0][1]}: {failed[group[0][1]]}")
 
     pool = ThreadPoolExecutor(n_jobs)
-    running = {pool.submit(one, job): job for job in jobs}
     try:
-        for done in as_completed(running):
-            if done.exception():
-                name = running[done][1]
-                failed[name] = str(done.exception())
-                bar.write(f"✗ {name}: {failed[name]}")
+        for done in as_completed([pool.submit(one, group) for group in groups]):
+            done.result()
     except KeyboardInterrupt:
-        pool.shutdown(wait=False, cancel_futures=True)
         for child in alive:
             child.kill()
         bar.close()
@@ -114,24 +121,32 @@ def run(jobs, n_jobs):
     return failed
 
 
-def work(kind, name, code, units):
-    """In a process of its own: print [unit, result] a line as each run ends."""
+def work(group):
+    """In a process of its own: print [kind, name, unit, result] as each run ends."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a lesson prints
-    for unit in units:
-        start = time.process_time()
-        result = _asserts(name, unit) if kind == "asserts" else _figures(name, unit)
-        seconds = round(time.process_time() - start, 1)
-        result = {"code": code, "seconds": seconds, **result}
-        print(json.dumps([unit, result], ensure_ascii=False), file=out, flush=True)
+    claims = load_all()
+    for kind, name, code, units in group:
+        for unit in units:
+            start = time.process_time()
+            try:
+                if kind == "asserts":
+                    result = _asserts(name, unit)
+                else:
+                    result = _figures(claims[name], unit)
+                seconds = round(time.process_time() - start, 1)
+                result = {"code": code, "seconds": seconds, **result}
+            except Exception:
+                result = {"error": traceback.format_exc()[-2000:]}
+            line = json.dumps([kind, name, unit, result], ensure_ascii=False)
+            print(line, file=out, flush=True)
 
 
-def _figures(name, unit):
+def _figures(row, unit):
     import torch
 
     from tools.evidence.seeds import STEP, move_seeds
 
-    row = load_all()[name]
     seed, budget = row.units[unit]
     move_seeds(seed * STEP)
     torch.manual_seed(0)
@@ -167,7 +182,7 @@ def main():
     parser.add_argument("--work", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
-        return work(*json.loads(options.work))
+        return work(json.loads(options.work))
     failed = {}
     if not options.page:
         try:

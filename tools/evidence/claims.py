@@ -16,6 +16,17 @@ from tools.evidence.source import (
 from tools.tree import ROOT
 
 
+class Figures(dict):
+    """What one run measured: {figure: number}. f["seed"] and f["budget"] work too."""
+
+    def __init__(self, figures, seed, budget):
+        super().__init__(figures)
+        self._run = {"seed": seed, "budget": budget}
+
+    def __missing__(self, name):
+        return self._run[name]
+
+
 @dataclass(frozen=True)
 class Claim:
     """A sentence of the book that was measured, and how."""
@@ -26,7 +37,7 @@ class Claim:
     seeds: tuple  # one run each
     budgets: tuple  # multiples of the lesson's steps
     stronger: str  # what a sceptic would try, which was tried as well
-    holds: Callable  # figures of one run, with seed and budget -> bool
+    holds: Callable  # Figures -> bool
     path: Path  # the file that it stands in
     page: str = ""  # in the appendix: the notebook that says it
 
@@ -40,6 +51,10 @@ class Claim:
     def about(self):
         """The lesson or page that says it, as lesson_path takes it."""
         return self.page or self.path.parent.name
+
+    def agrees(self, unit, figures):
+        """Whether a run's figures agree with the claim."""
+        return bool(self.holds(Figures(figures, *self.units[unit])))
 
     def slices(self):
         """[(source, numbers)]: the statements that it runs, its own first."""
@@ -72,9 +87,8 @@ def claim(text, *, holds, seeds=3, budgets=(1,), stronger="", page=""):
     Before a run 1000 * seed is added to all seeds that code will set, the lesson's too:
     a function with a fixed seed gets others. (Pass `seed` on where it is asked for.)
 
-    text: the sentence. holds: whether one run's figures agree with it; it is given
-    them as a dict with "seed" and "budget" besides. seeds: how many, or which.
-    budgets: multiples of the lesson's steps; a failure needs (1, 2, 4).
+    text: the sentence. holds: whether one run's Figures agree with it.
+    seeds: how many, or which. budgets: multiples of the lesson's steps; a failure needs (1, 2, 4).
     stronger: what a sceptic would try, tried in the function as well.
     page: where it is said, for claims of the appendix and of a chapter's further pages.
     """

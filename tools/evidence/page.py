@@ -68,13 +68,10 @@ class Row:
         self.runs = {unit: runs[unit] for unit in claim.units if unit in runs}
         self.stale = bool(stored) and not runs
         self.waits = len(self.runs) < len(claim.units)
-        self.fell = [unit for unit in self.runs if not self._holds(unit)]
+        self.fell = [
+            u for u in self.runs if not claim.agrees(u, self.runs[u]["figures"])
+        ]
         self.mark = "✗" if self.fell else "○" if self.waits else "✓"
-
-    def _holds(self, unit):
-        seed, budget = self.claim.units[unit]
-        given = {**self.runs[unit]["figures"], "seed": seed, "budget": budget}
-        return bool(self.claim.holds(given))
 
     def text(self):
         claim, short = self.claim, self.claim.name.split("/")[1]

@@ -1,5 +1,6 @@
 """The data file: one line a run, written as each one ends."""
 
+import fcntl
 import json
 
 from tools.tree import ROOT
@@ -33,6 +34,16 @@ def write_data(data, path=DATA):
     part = path.with_suffix(".part")
     part.write_text("{\n" + ",\n".join(kinds) + "\n}\n", encoding="utf-8")
     part.replace(path)
+
+
+def add(kind, name, unit, result, path=DATA):
+    """Store one run; runs of other code go. Several processes may do so at once."""
+    with open(path.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        data = read_data(path)
+        units = data[kind].setdefault(name, {})
+        data[kind][name] = {**fresh(units, result["code"]), unit: result}
+        write_data(data, path)
 
 
 def fresh(units, code):
