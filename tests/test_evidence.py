@@ -16,7 +16,7 @@ from tools.tree import ROOT
 # Claims whose code changed since they were measured. The page marks them, and this
 # list names them: `make evidence` empties it.
 WAITING = set()
-CHEAP = ["09_encoder/counting", "02_weighted_average/hull"]  # measured again here, in a second or two
+CHEAP = ["09_encoder/counting", "02_weighted_average/hull"]  # measured again here
 
 LESSON = """\
 import math

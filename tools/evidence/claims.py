@@ -88,7 +88,8 @@ def claim(text, *, holds, seeds=3, budgets=(1,), stronger="", page=""):
     a function with a fixed seed gets others. (Pass `seed` on where it is asked for.)
 
     text: the sentence. holds: whether one run's Figures agree with it.
-    seeds: how many, or which. budgets: multiples of the lesson's steps; a failure needs (1, 2, 4).
+    seeds: how many, or which.
+    budgets: multiples of the lesson's steps; a failure needs (1, 2, 4).
     stronger: what a sceptic would try, tried in the function as well.
     page: where it is said, for claims of the appendix and of a chapter's further pages.
     """
