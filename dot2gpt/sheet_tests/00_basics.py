@@ -51,6 +51,12 @@ c.close("the example", lambda: tail_above(x, 4.0), [9.0, 5.0, 8.0], mistakes={
         [[9.0, 5.0], [2.0, 8.0], [4.0, 3.0]],
     "these are read down the columns": [9.0, 8.0, 5.0],
 })
+wide = torch.tensor([[9.0, 8.0, -0.5, 0.25], [7.0, 6.0, 1.75, -2.5]]).double()
+c.close("four columns, limit -1", lambda: tail_above(wide, -1.0), [-0.5, 0.25, 1.75],
+    mistakes={
+        "only the first column was cut off: take the last two, however many there are":
+            [8.0, -0.5, 0.25, 6.0, 1.75],
+    }, hint="the last two of any number of columns")
 c.close("another limit", lambda: tail_above(x, 7.5), [9.0, 8.0],
     hint="is the limit a fixed number in your function?")
 c.report()
@@ -79,6 +85,8 @@ c.close("a batch, shape (1, 2, 3)", lambda: centred(x[None, :2]),
         "the mean ran along axis 1: the last axis is -1, however many there are":
             x[None, :2] - x[None, :2].mean(dim=1, keepdim=True),
     })
+c.close("fractions below 0, float64", lambda: centred(torch.tensor([[0.5, -1.25]]).double()),
+    [[0.875, -0.875]], hint="the mean of this row is -0.375")
 c.report()
 
 # %% meet (more is tested when it is handed in)
@@ -119,6 +127,15 @@ c.close("three numbers a column", lambda: given(long, long),
         "reshape keeps the order of the numbers, it turns nothing: transpose does":
             long.reshape(1, 2, 3) @ long,
     }, hint="the columns have three numbers here")
+two = torch.tensor([[[0.5], [-1.0]], [[2.0], [0.25]]])  # two tables of one column
+c.close("two tables, with itself", lambda: given(two, two), [[[1.25]], [[4.0625]]],
+    mistakes={
+        "the tables of the batch are added up": [[[5.3125]], [[5.3125]]],
+        "the axis of the batch is gone": [[5.3125]],
+        "the axis of the batch is gone, and all tables but the first": [[1.25]],
+        "the first table of a met every table of b: each table has its own":
+            [[[1.25]], [[0.75]]],
+    }, hint="each table of the batch for itself")
 c.report()
 
 # %% slope (more is tested when it is handed in)

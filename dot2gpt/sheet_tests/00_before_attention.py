@@ -7,7 +7,7 @@ c = checks.Checks("Exercise 1 · How far a stack sees")
 def check_reach(what, layers, want):
     steps = [math.prod(s for _, _, s in layers[:n]) for n in range(len(layers) + 1)]
     spans = [(k - 1) * d for k, d, _ in layers]
-    c.close(what, lambda: reach(layers), want, mistakes={
+    c.close(what, lambda: reach(layers), want, mistakes=distinct({
         "the token where one starts is missing: add 1": want - 1,
         "a kernel of k sees k - 1 tokens more, not k":
             1 + sum(k * d * n for (k, d, _), n in zip(layers, steps)),
@@ -26,7 +26,7 @@ def check_reach(what, layers, want):
         "strides multiply: two layers of stride 2 make steps of 4":
             1 + sum(n * (1 + sum(s - 1 for _, _, s in layers[:i]))
                     for i, n in enumerate(spans)),
-    }, hint="add up (kernel - 1) · dilation · (product of the strides below)")
+    }), hint="add up (kernel - 1) · dilation · (product of the strides below)")
 
 
 check_reach("no layer", [], 1)
@@ -34,6 +34,8 @@ check_reach("one layer, kernel 3", [(3, 1, 1)], 3)
 check_reach("the CNN of the lesson", [(3, 1, 1)] * 4, 9)
 check_reach("dilations 1, 2, 4", [(3, 1, 1), (3, 2, 1), (3, 4, 1)], 15)
 check_reach("strides 2 and 3", [(3, 1, 2), (3, 1, 3)], 7)
+check_reach("strides 2 and 3, and one more layer", [(3, 1, 2), (3, 1, 3), (2, 1, 1)], 13)
+check_reach("all three numbers", [(5, 1, 3), (2, 7, 2), (3, 2, 1)], 50)
 c.report()
 
 # %% path_lengths (more is tested when it is handed in)
@@ -45,10 +47,10 @@ def check_paths(time, kernel, recurrent, convolution, dilated):
         return lambda: path_lengths(time, kernel)[name]
 
     where = f"time {time}, kernel {kernel}: "
-    c.close(where + "recurrent", part("recurrent"), recurrent, mistakes={
+    c.close(where + "recurrent", part("recurrent"), recurrent, mistakes=distinct({
         "these are the steps after the first one: step 1 counts as well": time - 1,
         "an RNN reads one token at each step": convolution,
-    })
+    }))
     low = (time - 1) // (kernel - 1)
     c.close(where + "convolution", part("convolution"), convolution, mistakes={
         "rounded down: the first token stays just out of reach": low,
@@ -57,14 +59,14 @@ def check_paths(time, kernel, recurrent, convolution, dilated):
         "each layer adds kernel - 1 tokens, not kernel; and round up": time // kernel,
     })
     roots = max(n for n in range(99) if kernel**n <= time)
-    c.close(where + "dilated", part("dilated"), dilated, mistakes={
+    c.close(where + "dilated", part("dilated"), dilated, mistakes=distinct({
         "rounded down: the first token stays just out of reach": roots,
         "one layer too many: look at math.log(125, 5), or at what "
             "happens where time is a power of kernel": dilated + 1,
         "this is the stack without dilation": convolution,
         "the dilations are powers of the kernel, not of 2":
             math.ceil(math.log2((time - 1) / (kernel - 1) + 1)),
-    })
+    }))
     c.close(where + "attention", part("attention"), 1,
             hint="attention looks at any token directly")
 
@@ -72,6 +74,8 @@ def check_paths(time, kernel, recurrent, convolution, dilated):
 check_paths(9, 3, 9, 4, 2)
 check_paths(10, 3, 10, 5, 3)
 check_paths(64, 2, 64, 63, 6)
+check_paths(2, 7, 2, 1, 1)
+check_paths(243, 3, 243, 121, 5)
 c.report()
 
 # %% predicted
@@ -225,7 +229,7 @@ c.close("dilation 2, by hand", lambda: causal_conv(ramp, kernel, dilation=2),
         "the zeros stand on the right: this sees the future alone":
             [[[130.0, 240.0, 300.0, 400.0]]],
     })
-c.close("kernel of 2", lambda: causal_conv(ramp, kernel[..., :2] / 10),
-    [[[1.0, 12.0, 23.0, 34.0]]],
+c.close("kernel of 2", lambda: causal_conv(ramp, kernel[..., :2] / 100),
+    [[[0.1, 1.2, 2.3, 3.4]]],
     hint="an even kernel needs an odd number of zeros, all on the left")
 c.report()

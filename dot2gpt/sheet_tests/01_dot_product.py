@@ -54,6 +54,9 @@ with checks.by_hand("matrix product"):
         [[1.0, 2.0, 0.0]], mistakes={
             "the table lies on its side: rows are queries": [[1.0], [2.0], [0.0]],
         }, hint="the numbers of queries and keys may differ")
+    small = torch.tensor([[0.5, 0.25], [0.0, -1.5], [-3.0, 0.0]]).double()
+    c.close("fractions below 0, float64", lambda: scores(small[:2], small),
+        [[0.3125, -0.375, -1.5], [-0.375, 2.25, 0.0]], hint="two queries, three keys")
 c.report()
 
 # %% published_from (more is tested when it is handed in)
@@ -66,6 +69,8 @@ c.close("two tokens, by hand", lambda: published_from(table), 3.0, mistakes={
     "this is a row of the table: which pairs does `published` multiply?": 9.0,
     "these pairs are row i with another row: `published` keeps row i with row i": 7.0,
 })
+c.close("fractions below 0", lambda: published_from(torch.tensor([[0.5, 2], [1, -0.75]])),
+    -0.25, mistakes={"the whole table is added up": 2.75})
 c.report()
 
 # %% cosines (more is tested when it is handed in)
@@ -117,6 +122,8 @@ def check_distances(what, G, want):
 # Gram matrix of (3, 0), (0, 4), (3, 4)
 G = torch.tensor([[9.0, 0.0, 9.0], [0.0, 16.0, 16.0], [9.0, 16.0, 25.0]])
 check_distances("the triangle 3, 4, 5, by hand", G, [[0.0, 5, 4], [5, 0, 3], [4, 3, 0]])
+G = torch.tensor([[0.25, 0.0], [0.0, 1.44]])  # of (0.5, 0), (0, 1.2)
+check_distances("lengths 0.5 and 1.2, by hand", G, [[0.0, 1.3], [1.3, 0.0]])
 noisy = torch.tensor([[1, 1 + 1e-12], [1 + 1e-12, 1]], dtype=torch.float64)
 c.close("two equal vectors, after rounding", lambda: distances(noisy),
     torch.zeros(2, 2), atol=1e-5,
@@ -219,6 +226,7 @@ def product(G):
     x = recover(G)
     if x is None:
         raise checks.Wrong("it is None: is a `return` missing?")
+    x = torch.as_tensor(x)
     if torch.is_complex(x):
         raise checks.Wrong("X is complex: G is symmetric, so use `eigh` and not `eig`, "
                            "and lift the eigenvalues to at least 0")
@@ -226,10 +234,10 @@ def product(G):
 
 
 def check_recover(what, G, hint):
-    values = torch.linalg.eigvalsh(G)
+    values, given = torch.linalg.eigvalsh(G), G.clone()
     identity = torch.eye(len(G))
-    c.close(what, lambda: product(G), G, atol=1e-5, hint=hint, mistakes={
-        "X·Xᵀ came out as G·G: the eigenvalues need a square root": G @ G,
+    c.close(what, lambda: product(G), given, atol=1e-5, hint=hint, mistakes={
+        "X·Xᵀ came out as G·G: the eigenvalues need a square root": given @ given,
         "X·Xᵀ holds the eigenvalues on its diagonal: scale the columns of V, not its "
         "rows, and do not transpose": values.diag(),
         "X·Xᵀ holds the squared eigenvalues: scale columns, by roots":
@@ -245,6 +253,9 @@ check_recover("three tokens on a line", line, "two eigenvalues of this G are 0")
 noisy = torch.tensor([[1, 1 + 1e-12], [1 + 1e-12, 1]], dtype=torch.float64)
 check_recover("two equal tokens, after rounding", noisy,
     "rounding left an eigenvalue below 0: lift it to 0 before the root")
+twice = torch.tensor([[2.0, 1.0, 1.0], [1.0, 2.0, 1.0], [1.0, 1.0, 2.0]]).double()
+check_recover("an eigenvalue that comes twice", twice,
+    "the eigenvalues are 1, 1, 4: `eigh` gives eigenvectors at right angles, `eig` does not")
 c.report()
 
 # %% is_gram (more is tested when it is handed in)
@@ -271,4 +282,13 @@ check_is_gram("[[2, 1], [0, 2]]", torch.tensor([[2.0, 1], [0, 2]]), False,
     "it is not symmetric: False")
 check_is_gram("[[1, 2], [2, 1]]", torch.tensor([[1.0, 2], [2, 1]]), False,
     "two vectors of length 1 cannot have the dot product 2: False")
+check_is_gram("small numbers", 1e-8 * torch.tensor([[1.0, 2], [2, 1]]), False,
+    "the rounding allowed goes with the size of the entries: False")
+check_is_gram("[[2, 1], [1 + 1e-6, 2]]", torch.tensor([[2, 1], [1 + 1e-6, 2]]).double(), True,
+    "a difference of 1e-6 is rounding, beside entries of 2: True")
+check_is_gram("[[1, 1.01], [1.01, 1]]", torch.tensor([[1, 1.01], [1.01, 1]]), False,
+    "an eigenvalue of -0.01 is more than rounding: False")
+check_is_gram("[[1, 0.01], [0, 1]]", torch.tensor([[1, 0.01], [0, 1]]), False,
+    "a difference of 0.01 is more than rounding: False")
+check_is_gram("zeros", torch.zeros(2, 2), True, "X may be zeros: True")
 c.report()

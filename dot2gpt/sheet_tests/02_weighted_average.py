@@ -121,6 +121,14 @@ mistakes = {
     "an average over the keys is divided by their number once more": want / 3,
 }
 c.close("three tokens, by hand", lambda: mix(a, v), want, mistakes=mistakes)
+c.close(
+    "rows that do not add to 1",
+    lambda: mix(torch.tensor([[2.0, 0.5], [-1.0, 3.0]]), torch.tensor([[1.0], [2.0]])),
+    [[3.0], [5.0]],
+    mistakes={
+        "each row is divided by its sum: take the weights as they are": [[1.2], [2.5]]
+    },
+)
 for sizes in ((2, 5, 3), (7, 3, 1), (1, 1, 2)):
     weights, values = weights_and_values(*sizes)
     c.close(
@@ -281,6 +289,8 @@ c = checks.Checks("Exercise 4 · Very small and very large scores")
 def check_limits(name, x):
     gram = x @ x.T
     zero, infinity = (torch.softmax(f * gram, -1) @ x for f in (0.0, 1e4))
+    near = gram.round()
+    rounded = (near == near.amax(-1, keepdim=True)).to(x.dtype)
     first = x[gram.argmax(-1)]
     total = x.sum(0).expand_as(x)
     away = torch.cdist(x, x).fill_diagonal_(torch.inf)
@@ -313,6 +323,9 @@ def check_limits(name, x):
                 "that leaves the token itself out; its own score counts as well": x[
                     gram.clone().fill_diagonal_(-torch.inf).argmax(-1)
                 ],
+                "scores that are near each other are no tie: the larger one wins": (
+                    rounded @ x / rounded.sum(-1, keepdim=True)
+                ),
                 "tied values are added up; their weights must add to 1": (
                     gram == gram.amax(-1, keepdim=True)
                 ).to(x.dtype)
@@ -328,6 +341,7 @@ check_limits(
 check_limits(
     "(1, 0), (0.5, 0.5), (5, 5)", torch.tensor([[1, 0], [0.5, 0.5], [5, 5]]).double()
 )
+check_limits("scores of 1 and 1.2: no tie", torch.tensor([[1, 0], [1.2, 0]]).double())
 check_limits("one token", torch.tensor([[2, 3, 5]]).double())
 c.report()
 
@@ -344,12 +358,15 @@ def path(x, steps):
 
 
 def ask(x, tolerance, limit):
-    got = steps_to_meet(x, tolerance, limit)
-    states = path(x, limit)
+    states = path(x.clone(), limit)
     widths = [torch.cdist(s, s).max().item() for s in states]
     want = next((n for n, width in enumerate(widths) if width <= tolerance), None)
+    got = steps_to_meet(x, tolerance, limit)
     if got is Ellipsis:
         raise NotImplementedError
+    if not torch.equal(x, states[0]):
+        x.copy_(states[0])
+        raise checks.Wrong("you changed the tensor that you were given")
     if got == want:
         return True
     moves = [(b - a).norm(dim=-1).max().item() for a, b in zip(states, states[1:])]
@@ -357,6 +374,7 @@ def ask(x, tolerance, limit):
     radii = [(s - s.mean(0)).norm(dim=-1).max().item() for s in states]
     near = next((n for n, radius in enumerate(radii) if radius <= tolerance), None)
     hints = [
+        (got is None and want == limit, "look once more after the last step"),
         (want is None and got == limit, "give None where the limit is reached"),
         (
             want is None and got in (stands, (stands or 0) + 1),
@@ -383,6 +401,8 @@ far = torch.tensor([[10.0, 0.0], [0.0, 10.0]], dtype=torch.float64)
 c.that("(1, 0) and (−1, 0) come within 0.5", lambda: ask(two, 0.5, 20))
 c.that("they come within 0.001", lambda: ask(two, 1e-3, 20))
 c.that("already there: 0 steps", lambda: ask(two, 2.0, 20))
+c.that("a limit that is just enough", lambda: ask(two, 0.5, 3))
+c.that("a limit that is one too few", lambda: ask(two, 0.5, 2))
 c.that("two steps are not enough", lambda: ask(two, 1e-3, 2))
 c.that("four points of a cross, within 0.7", lambda: ask(cross, 0.7, 20))
 c.that("(10, 0) and (0, 10) stay apart", lambda: ask(far, 1e-3, 20))
@@ -519,6 +539,63 @@ ask(
     x,
     "both",
     "all rows are equal, so that moving them changes nothing",
+)
+ask(
+    "two tokens",
+    lambda x: attend(x)[0],
+    x[:2],
+    "equivariant",
+    "two tokens can change places, so there is something to test",
+)
+ask(
+    "one number for each token",
+    lambda x: x.sum(-1),
+    x,
+    "equivariant",
+    "an output of shape (time,) has a row for each token",
+)
+ask(
+    "the first token",
+    lambda x: x[0],
+    x,
+    "neither",
+    "one shuffle that changes the output is enough, whatever the later ones do",
+)
+ask(
+    "only the last token is changed",
+    lambda x: torch.cat([x[:-1], 2 * x[-1:]]),
+    x,
+    "neither",
+    "every place must be moved in some shuffle, the last one too",
+)
+ask(
+    "only the first token is changed",
+    lambda x: torch.cat([2 * x[:1], x[1:]]),
+    x,
+    "neither",
+    "every place must be moved in some shuffle, the first one too",
+)
+ask(
+    "the mean of all, and 0.001 of what depends on the place",
+    lambda x: x.mean(0) + 0.001 * draw(7, 3, seed=2) * x,
+    x,
+    "neither",
+    "the tolerance is too wide",
+)
+ask(
+    "float32, a sum that cancels",
+    lambda x: (x - x.mean(0)).mean(0).expand(x.shape),
+    draw(31, 3).float(),
+    "both",
+    "all of it is 0, up to the last digits: the tolerance is 1e-6, whatever the size",
+)
+ask("the sum of everything", lambda x: x.sum(), x, "invariant", "a number has no rows")
+ask(
+    "twice as many rows as tokens",
+    lambda x: x.sort(0).values.repeat(2, 1),
+    x,
+    "invariant",
+    "its rows are not those of the tokens",
 )
 c.raises(
     "one token",

@@ -12,11 +12,16 @@ def kept(score, also_self=False):
     return (weights * counted).sum(-1)
 
 
+def numbers(rows, row):  # float, since a Fraction is welcome too
+    given = ... if rows is ... else rows[row]
+    return [float(n) for n in given] if isinstance(given, (list, tuple)) else given
+
+
 cases = [("0", 0.0), ("ln 2", math.log(2)), ("-ln 2", -math.log(2))]
 for row, (name, score) in enumerate(cases):
     c.close(
         f"every score is {name}",
-        lambda row=row: ... if predicted is ... else predicted[row],
+        lambda row=row: numbers(predicted, row),
         kept(score),
         mistakes={
             "a score of 0 is not a weight of 0: e to the power 0 is 1": torch.zeros(4),
@@ -151,9 +156,12 @@ def filled(scores, lengths, fill):
     return scores.masked_fill(torch.arange(scores.shape[-1]) >= n, fill).softmax(-1)
 
 
+def real(scores, lengths):
+    return torch.arange(scores.shape[-1]) < per_query(scores, lengths)[..., None]
+
+
 def cut_after(scores, lengths):
-    n = per_query(scores, lengths)[..., None]
-    return scores.softmax(-1) * (torch.arange(scores.shape[-1]) < n)
+    return scores.softmax(-1) * real(scores, lengths)
 
 
 def compare(what, scores, lengths, want=None):
@@ -174,6 +182,9 @@ def compare(what, scores, lengths, want=None):
             "the padding wins: the number filled in is not below these scores": (
                 filled(scores, lengths, -1e6)
             ),
+            "the padding takes the weight: what is filled in must be below every score": (
+                filled(scores, lengths, -1e7) * real(scores, lengths)
+            ),
             "the weights do not add to 1: padding was cut after softmax": (
                 cut_after(scores, lengths)
             ),
@@ -191,7 +202,12 @@ def gradient(scores, lengths, weight):
         if "in-place" in str(error):
             raise checks.Wrong("the function writes into the caller's scores") from None
         raise
-    return torch.autograd.grad(loss, scores)[0]
+    found = torch.autograd.grad(loss, scores)[0]
+    if found.isnan().any():
+        raise checks.Wrong(
+            "a NaN that is overwritten in the result comes back in the gradient"
+        )
+    return found
 
 
 def expected_gradient(scores, lengths, weight):
@@ -224,10 +240,12 @@ for what, lengths in [
         what,
         lambda lengths=lengths, weight=weight: gradient(scores, lengths, weight),
         expected_gradient(scores, lengths, weight),
-        hint="a NaN that is overwritten in the result comes back in the gradient",
+        hint="it is not the gradient of a softmax over the real keys",
         atol=1e-5,
     )
 compare("very negative real scores", scores - 2e6, torch.tensor([2, 4]))
+compare("still lower ones", 1e7 * scores - 2e7, torch.tensor([2, 4]))
+compare("the lowest ones", torch.full((2, 3, 5), -1e30), torch.tensor([2, 4]))
 c.report()
 
 # %% left_padded_mask (more is tested when it is handed in)
@@ -329,6 +347,14 @@ def rare(ids):  # everybody hears of token 3, wherever it stands
     return table[ids].cumsum(0) + (ids == 3).sum()
 
 
+def last(ids):  # the same with the last token of the vocabulary
+    return table[ids].cumsum(0) + (ids == VOCAB - 1).sum()
+
+
+def faint(ids):  # the same, but little of it
+    return table[ids].cumsum(0) + 1e-4 * (ids == 0).sum()
+
+
 def rounding(ids):  # the sum of the past as the whole minus the rest: causal
     x = table[ids]
     return x.sum(0) - (x.flip(0).cumsum(0).flip(0) - x)
@@ -372,4 +398,8 @@ classify("a leak that reaches far ahead", far, [(0, TIME - 1)],
          "Try every s after t, not the next one alone")  # fmt: skip
 classify("a leak that one token alone shows", rare, ahead,
          "Try every other id: most of them change nothing here")  # fmt: skip
+classify("a leak that the last token of the vocabulary shows", last, ahead,
+         "The ids go from 0 to vocab_size - 1")  # fmt: skip
+classify("a faint leak, of 1e-4", faint, ahead,
+         "A change above 1e-6 counts")  # fmt: skip
 c.report()

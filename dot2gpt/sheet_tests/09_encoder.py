@@ -216,6 +216,21 @@ for seed, n_layers, d_model, n_heads, time, causal in cases:
         ),
         "the two norms are exchanged": variant(*run, post, names=("norm_2", "norm_1")),
     }
+    if n_layers > 1:
+        mistakes |= {
+            "only the first layer is used: go through all": variant(
+                x, layers[:1], n_heads, mask, post
+            ),
+            "only the last layer is used: each layer reads the one before": variant(
+                x, layers[-1:], n_heads, mask, post
+            ),
+            "every layer has the weights of the first one": variant(
+                x, layers[:1] * n_layers, n_heads, mask, post
+            ),
+            "the layers are in the wrong order: the first one reads x": variant(
+                x, layers[::-1], n_heads, mask, post
+            ),
+        }
     if causal:
         mistakes |= {
             "the mask does not reach the attention": variant(*run, post, masked=0),
@@ -264,6 +279,16 @@ tasks = {
         lambda d: d.sort().values,
         True,
         "place t must know that it is to hold the t-th smallest",
+    ),
+    "the next digit, and the first one at the end": (
+        lambda d: d.roll(-1),
+        True,
+        "try more orders: to turn the sequence in a ring is one of few that pass",
+    ),
+    "the last digit plus one": (
+        with_last_changed,
+        True,
+        "try more orders: some leave the last place where it is",
     ),
 }
 for label, (task, needs, why) in tasks.items():
@@ -342,7 +367,10 @@ for time, d_model in cases:
     p = positions_at(whole, d_model)
 
     def product(t, time=time, d_model=d_model):
-        matrix = torch.as_tensor(mirror(time, d_model)).double()
+        matrix = mirror(time, d_model)
+        if getattr(matrix, "dtype", None) in (torch.float32, torch.float16):
+            raise checks.Wrong(f"the matrix is {matrix.dtype}, expected torch.float64")
+        matrix = torch.as_tensor(matrix, dtype=torch.float64)
         if matrix.shape != (d_model, d_model):
             raise checks.Wrong(
                 f"the matrix is {tuple(matrix.shape)}, expected {(d_model, d_model)}"

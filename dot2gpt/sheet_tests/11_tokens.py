@@ -84,6 +84,17 @@ def longest_match(piece, merges):
     return ids
 
 
+def from_the_right(piece, merges):
+    """The right order of merges, but each one joined from the end of the piece."""
+    ids, known = list(piece), {bytes([id]): id for id in range(256)}
+    for number, (a, b) in enumerate(merges):
+        known[a + b] = 256 + number
+        for i in range(len(ids) - 2, -1, -1):
+            if (ids[i : i + 2]) == [known[a], known[b]]:
+                ids[i : i + 2] = [256 + number]
+    return ids
+
+
 def first_only(piece, merges):
     ids, known = list(piece), {bytes([id]): id for id in range(256)}
     for number, (a, b) in enumerate(merges):
@@ -114,7 +125,10 @@ def tokens_of(piece, merges, by_hand=None):
                 lambda: by_choice(piece, merges, lambda f: min(f, key=lambda x: x[1]))
             ),
             "the last merge was applied first: begin with the first one": (
-                lambda: by_choice(piece, merges, max)
+                lambda: by_choice(piece, merges, lambda f: max(f, key=lambda x: x[0]))
+            ),
+            "pairs that overlap were joined from the right: begin on the left": (
+                lambda: from_the_right(piece, merges)
             ),
             "the longest token was taken: training joined in order, not by length": (
                 lambda: longest_match(piece, merges)
@@ -161,7 +175,7 @@ def caught(fault, damage):
     c.that(
         f"a tokenizer that {fault}",
         lambda: any(damage(text) != text for text in given()),
-        f"all your texts come back from a tokenizer that {fault}",
+        "none of your texts catches it",
     )
 
 
@@ -195,7 +209,7 @@ def measured(mean_loss, n_tokens, text):
             ),
             "tokens and bytes are exchanged": mean_loss / ln2 * size / n_tokens,
         },
-        atol=1e-9,
+        atol=1e-6,
     )
 
 
@@ -225,7 +239,7 @@ def gradient_of(ids, vocab_size, d_model, dtype=torch.float32):
 
     def call():
         with checks.by_hand("autograd", "embedding"):
-            return table_gradient(ids.clone(), upstream.clone(), vocab_size)
+            return table_gradient(ids, upstream, vocab_size)
 
     once = "an id that occurs twice gets the sum of its rows, not one of them"
     c.close(
@@ -245,5 +259,13 @@ def gradient_of(ids, vocab_size, d_model, dtype=torch.float32):
 
 
 gradient_of([[0, 2, 2], [4, 2, 1]], 7, 5)
-gradient_of([[3]], 5, 2)
+gradient_of([[10, 0, 10, 10, 5]], 11, 3, torch.float64)
+c.that(
+    "it has upstream's dtype",
+    lambda: (
+        table_gradient(torch.tensor([[1]]), torch.ones(1, 1, 2).double(), 3).dtype
+        == torch.float64
+    ),
+    "give the zeros the dtype of upstream",
+)
 c.report()
