@@ -188,7 +188,7 @@ def _table(report):
     if report.trouble:
         lines.append(f"  stopped: {report.trouble}")
     lines.append(f"  {report.earned:g} of {report.possible:g} points")
-    if not any("### BEGIN HIDDEN TESTS" in c["source"] for c in report.sheet.cells):
+    if not any("BEGIN HIDDEN TESTS" in c["source"] for c in report.sheet.cells):
         lines.append("  More is tested when it is handed in.")
     return "\n".join([*lines, ""])
 
