@@ -731,4 +731,25 @@ ANSWERS = {
     "future_leaks": FUTURE_LEAKS,
 }
 
-EQUIVALENT = {}
+EQUIVALENT = {
+    "safe_softmax": {
+        "if lengths.dim() <= 1:": "lengths have one axis or two",
+        "lengths = lengths[:, None].detach()": "whole numbers carry no gradient",
+        "empty = (lengths == 0)[..., None].detach()": "truths carry no gradient",
+        "empty = (lengths <= 0)[..., None]": "no length is below 0",
+        "filled = scores.masked_fill(~real, -torch.inf)": (
+            "this fill lets no gradient back to an empty row, NaN or not"
+        ),
+        "filled = ….masked_fill(empty, 1)": "any finite number will do",
+        "filled = ….masked_fill(empty, (-1))": "any finite number will do",
+    },
+    "future_leaks": {
+        "for s in range(0 + 1, len(ids)):": "nothing stands before position 0",
+        "moved = …, keepdim=True) > 1e-6 …": "a truth with an axis is the same truth",
+        "moved = … >= 1e-6 …": "no change is that large to the last digit",
+        "moved = (before - f(changed))…": "the same size, with the other sign",
+        "moved = ….amax(dim=1) …": "f returns two axes",
+        "return sorted(leaks, reverse=True)": "pairs in any order",
+        "return leaks": "pairs in any order",
+    },
+}

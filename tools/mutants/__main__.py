@@ -244,14 +244,17 @@ def _run(wanted, options):
     """Judge, write a report a chapter and print the figures; returns 1 if one fails."""
     os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive")
     done, failed = {c.name: [] for c in wanted}, False
-    cells = {c.name: sum(1 for _ in cases(read(c.solutions))) for c in wanted}
+    order = {c.name: [x.grade_id for x in cases(read(c.solutions))] for c in wanted}
     bar = tqdm(total=0, unit="mutant", mininterval=1)
     try:
         with bar:
             for r in prove(wanted, options.jobs, options.part, bar=bar):
                 done[r.chapter].append(r)
                 failed |= bool(r.survivors or r.untrue)
-                if len(done[r.chapter]) == cells[r.chapter]:
+                if len(done[r.chapter]) == len(order[r.chapter]):
+                    done[r.chapter].sort(
+                        key=lambda r: order[r.chapter].index(r.grade_id)
+                    )
                     path = STORE / f"{r.chapter}.txt"
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text(report(done[r.chapter]), encoding="utf-8")
