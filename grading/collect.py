@@ -112,8 +112,9 @@ def collect(root, source, assignment="", due=None):
     Raises archives.Refused if the export cannot be used at all.
     """
     root, done = Path(root), Collected()
-    for left in [*root.glob("submitted/*/.new-*"), *root.glob(f"{FOLDER}/**/.new-*")]:
-        shutil.rmtree(left, ignore_errors=True)  # of a collection that was killed
+    for place in (".new-*", "submitted/*/.new-*", f"{FOLDER}/*/*/.new-*"):
+        for left in root.glob(place):  # of a collection that was killed
+            shutil.rmtree(left, ignore_errors=True)
     sheets, folders = _sheets(root), _Folders(root)
     given = assignment, sheets
     entries = archives.entries(source, done.refused)
@@ -289,8 +290,7 @@ def _ids_in(data):
 def _store(root, submission, given, done):
     """Put one submission into collected/, unless it is there."""
     received, (assignment, sheets) = submission.received, given
-    (root / FOLDER).mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=root / FOLDER) as folder:
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=root) as folder:
         names = _unpack(submission, Path(folder), done.refused)
         whole = assignment or submission.place
         found = _by_assignment(Path(folder), names, whole, sheets) if names else {}
