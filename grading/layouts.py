@@ -345,7 +345,7 @@ def _unwrapped(export):
         return export.entries
     if not notebooks and folders and (len(folders) > 1 or not direct):
         return inside
-    if not folders and len(named) < 2:
+    if not folders and (len(named) < 2 or "" in named):  # a sheet's own name
         return export.entries
     raise Refused(
         f"all is in one folder, {intake.shown(top)}: if it is a person's, put it into "
