@@ -10,7 +10,7 @@ from tools.evidence import claim, lesson
 
 @claim(
     "One head leaves half of the error when it has to report two random vectors, "
-    "whatever reads it.",
+    "whatever reads it",
     budgets=(1, 2, 4),
     stronger="a net as the reader, twice the width, a third of the learning rate",
     holds=lambda f: all(0.45 < v < 0.6 for k, v in f.items() if "head" in k),
@@ -28,7 +28,7 @@ def one_head(seed, budget):
 
 @claim(
     "Two heads report both vectors, each head one of them: without it only its own "
-    "vector is lost.",
+    "vector is lost",
     seeds=5,
     holds=lambda f: (
         f["two heads"] < 0.01
@@ -55,7 +55,7 @@ def two_heads(seed, budget):
 
 
 @claim(
-    "A second layer of one head brings back both vectors too.",
+    "A second layer of one head brings back both vectors too",
     holds=lambda f: f["two layers of one head"] < 0.05,
 )
 def two_layers(seed, budget):
@@ -81,7 +81,7 @@ def two_layers(seed, budget):
 
 @claim(
     "One average of vectors of 16 numbers is 16 numbers, in a wider model too; two "
-    "averages are 32.",
+    "averages are 32",
     holds=lambda f: (f["one head"], f["wider"], f["two heads"]) == (16, 16, 32),
 )
 def numbers_that_arrive(seed, budget):
@@ -100,7 +100,7 @@ def numbers_that_arrive(seed, budget):
 
 @claim(
     "Eight heads have the parameters and the multiplications of one, and eight times "
-    "its attention weights.",
+    "its attention weights",
     seeds=1,
     holds=lambda f: (
         f["parameters"] == f["multiplications"] == 1 and f["weights kept"] == 8
