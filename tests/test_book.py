@@ -201,6 +201,15 @@ def test_notebook_page_has_its_bar_and_buttons(page):
     assert filecmp.cmp(served, ROOT / f"{page}.ipynb", shallow=False)
 
 
+def test_a_lesson_leads_to_its_rows_of_evidence():
+    name = "evidence-02-weighted-average"
+    bar = soup("chapters/02_weighted_average/weighted_average.html").select_one(
+        ".course-bar"
+    )
+    assert bar.select_one(f"a[href$='appendix/evidence.html#{name}']")
+    assert soup("appendix/evidence.html").find(id=name)
+
+
 @pytest.mark.parametrize("page", built())
 def test_no_button_leads_to_somebody_elses_repository(page):
     head = soup(page).select(".article-header-buttons a[href]")

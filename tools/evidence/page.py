@@ -46,7 +46,7 @@ This page is made from stored runs. To make those that are missing, and to doubt
 
 ```console
 $ make evidence
-$ .venv/bin/python -m tools.evidence --again {example}
+$ python -m tools.evidence --again {example}
 ```
 
 Either may be stopped at any time, and goes on where it was. All runs together took
@@ -92,7 +92,7 @@ class Row:
         if claim.stronger:
             said.append(f"also tried: {claim.stronger}")
         return (
-            f"**{self.mark} {claim.text}.** {'; '.join(said)}. `{short}`\n"
+            f"**{self.mark} {claim.text.rstrip('.')}.** {'; '.join(said)}. `{short}`\n"
             + "".join(
                 f"\n- {figure}: {ranges}" for figure, ranges in self.figures().items()
             )
