@@ -20,6 +20,7 @@ from dot2gpt.processes import distributed, pick_device
 from dot2gpt.tokens import batches
 from dot2gpt.training import (
     AdamW,
+    Tiny,
     TrainConfig,
     clip_gradients,
     cosine_schedule,
@@ -404,6 +405,16 @@ def test_the_device_is_the_fastest_there_is():
             assert pick_device().type == "mps"
         with mock.patch("torch.backends.mps.is_available", return_value=False):
             assert pick_device().type == "cpu"
+
+
+def test_the_tiny_net_sees_as_far_as_it_says_and_no_future():
+    torch.manual_seed(0)
+    net = Tiny(13, d_model=5, reach=3).eval()
+    ids = torch.randint(0, 13, (2, 11))
+    changed = ids.clone()
+    changed[:, 4] = (changed[:, 4] + 1) % 13
+    moved = (net(changed) - net(ids)).abs().amax((0, 2)) > 0
+    assert moved.nonzero().flatten().tolist() == [4, 5, 6]
 
 
 def test_several_processes_do_not_take_apples_device():

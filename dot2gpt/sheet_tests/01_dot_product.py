@@ -234,10 +234,10 @@ def product(G):
 
 
 def check_recover(what, G, hint):
-    values, given = torch.linalg.eigvalsh(G), G.clone()
+    values = torch.linalg.eigvalsh(G)
     identity = torch.eye(len(G))
-    c.close(what, lambda: product(G), given, atol=1e-5, hint=hint, mistakes={
-        "X·Xᵀ came out as G·G: the eigenvalues need a square root": given @ given,
+    c.close(what, lambda: product(G), G, atol=1e-5, hint=hint, mistakes={
+        "X·Xᵀ came out as G·G: the eigenvalues need a square root": G @ G,
         "X·Xᵀ holds the eigenvalues on its diagonal: scale the columns of V, not its "
         "rows, and do not transpose": values.diag(),
         "X·Xᵀ holds the squared eigenvalues: scale columns, by roots":
