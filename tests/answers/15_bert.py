@@ -31,7 +31,7 @@ def hide_words(ids, words, mask_id, n_special, vocab_size, share, seed):
     fate = {fate}
     inputs = {copy}
     inputs[chosen & (fate < {to_mask})] = mask_id
-    other = torch.randint({low}, vocab_size, ids.shape, generator=g)
+    other = torch.randint({low}, vocab_size, {others}, generator=g).expand(ids.shape)
     swap = chosen & (fate >= {to_mask}) & (fate < {stays})
     inputs[swap] = other[swap]
     return inputs, chosen
@@ -46,6 +46,7 @@ HIDING = {
     "to_mask": "0.8",
     "stays": "0.9",
     "low": "n_special",
+    "others": "ids.shape",
 }
 
 LOWEST = """
@@ -242,6 +243,23 @@ ANSWERS = {
                                 row[t] = rng.randrange(n_special, vocab_size)
                 return torch.tensor(inputs), torch.tensor(chosen)
             """,
+        ),
+        wrong(
+            "one random id for a row",
+            "one random id serves a whole row",
+            HIDE.format(**HIDING | {"others": "(len(ids), 1)"}),
+        ),
+        wrong(
+            "one random id for a column",
+            "one random id serves a whole column",
+            HIDE.format(**HIDING | {"others": "(1, ids.shape[1])"}),
+        ),
+        wrong(
+            "one draw for all words of a row",
+            "the words of a row are chosen together",
+            HIDE.format(
+                **HIDING | {"rows": "(len(ids), 1)", "draws": "draws.expand(ids.shape)"}
+            ),
         ),
     ],
     "lowest_loss": [
