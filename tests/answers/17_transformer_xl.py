@@ -430,7 +430,7 @@ ANSWERS = {
             "not its output",
             toy(before="new_h[s - 1] if s > 0 else 0.0"),
         ),
-        wrong("one layer", "one layer alone", toy(layers="1")),
+        wrong("one layer", ("one layer alone", "one layer's share"), toy(layers="1")),
         wrong(
             "the last layer's share",
             "every layer uses w",
