@@ -338,7 +338,7 @@ ANSWERS = {
             "as published",
             "nothing was mended",
             "def mended(tokens, places, blank, rank):\n"
-            "    return published(tokens, places, blank, rank)",
+            "    return leaky(tokens, places, blank, rank)",
         ),
         wrong(
             "the mask alone",

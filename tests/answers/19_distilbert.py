@@ -136,6 +136,20 @@ ANSWERS = {
         ),
         right("by the lesson's functions", LOSS.format(**PARTS)),
         right("by hand, with masks as numbers", BY_HAND.format(**HAND)),
+        wrong(
+            "the student detached in the soft loss",
+            "the student learns nothing from the soft loss",
+            LOSS.format(
+                **PARTS | {"soft": "logits[real].detach(), their_logits[real]"}
+            ),
+        ),
+        wrong(
+            "the student detached in the direction",
+            "the student learns nothing from the direction loss",
+            LOSS.format(
+                **PARTS | {"direction": "hidden[real].detach(), their_hidden[real]"}
+            ),
+        ),
     ],
     "limit_gradient": [
         wrong(
@@ -372,13 +386,30 @@ ANSWERS = {
                 return ours
             """,
         ),
+        wrong(
+            "names replaced one after another",
+            "missing",
+            """
+            def student_weights(weights, kept):
+                ours = {}
+                for name, weight in weights.items():
+                    if name.startswith("layers.") and int(name.split(".")[1]) not in kept:
+                        continue
+                    for new, old in enumerate(kept):
+                        name = name.replace(f"layers.{old}.", f"layers.{new}.")
+                    ours[name] = weight
+                row = ours.pop("embedding.segment.weight")[0]
+                ours["embedding.position.table"] = ours["embedding.position.table"] + row
+                return ours
+            """,
+        ),
     ],
     "mended": [
         wrong(
             "as published",
             "nothing is mended yet",
             "def mended(student, teacher, temperature):\n"
-            "    return published(student, teacher, temperature)",
+            "    return faulty_loss(student, teacher, temperature)",
         ),
         wrong(
             "still the wrong way round",
