@@ -63,7 +63,7 @@ RENUMBER = [
 LAYER = [
     wrong(
         "the maps are made in forward",
-        "widen.weight is no parameter of the layer",
+        "the layer has no parameter widen.weight, widen.bias, narrow.weight",
         """
         class Layer(nn.Module):
             def __init__(self, d_model, d_ff):
@@ -81,7 +81,7 @@ LAYER = [
     ),
     wrong(
         "made anew in forward and kept under the right names",
-        "two calls disagree",
+        "before its first call the layer has no parameter",
         """
         class Layer(nn.Module):
             def __init__(self, d_model, d_ff):
@@ -210,6 +210,51 @@ LAYER = [
             return Layer(d_model, d_ff)
         """,
     ),
+    wrong(
+        "made in the first call",
+        "before its first call the layer has no parameter norm.weight",
+        """
+        class Layer(nn.Module):
+            def __init__(self, d_ff):
+                super().__init__()
+                self.d_ff = d_ff
+
+            def forward(self, x):
+                if not hasattr(self, "norm"):
+                    d_model = x.shape[-1]
+                    self.norm = nn.LayerNorm(d_model)
+                    self.widen = nn.Linear(d_model, self.d_ff)
+                    self.narrow = nn.Linear(self.d_ff, d_model)
+                return x + self.narrow(F.relu(self.widen(self.norm(x))))
+
+        def feed_forward_layer(d_model, d_ff):
+            return Layer(d_ff)
+        """,
+    ),
+    wrong(
+        "made in the constructor, and anew in forward",
+        "two calls disagree",
+        """
+        class Layer(nn.Module):
+            def __init__(self, d_model, d_ff):
+                super().__init__()
+                self.sizes = d_model, d_ff
+                self.norm = nn.LayerNorm(d_model)
+                self.make()
+
+            def make(self):
+                d_model, d_ff = self.sizes
+                self.widen = nn.Linear(d_model, d_ff)
+                self.narrow = nn.Linear(d_ff, d_model)
+
+            def forward(self, x):
+                self.make()
+                return x + self.narrow(F.relu(self.widen(self.norm(x))))
+
+        def feed_forward_layer(d_model, d_ff):
+            return Layer(d_model, d_ff)
+        """,
+    ),
 ]
 
 ACCUMULATED = [
@@ -327,6 +372,20 @@ ACCUMULATED = [
             return gradient
         """,
     ),
+    right(
+        "by hand in float32",
+        """
+        def accumulated_gradient(weight, pieces):
+            weight = weight.float()
+            gradient, count = torch.zeros_like(weight), 0
+            for inputs, targets in pieces:
+                inputs, targets = inputs[targets >= 0].float(), targets[targets >= 0]
+                p = (inputs @ weight).softmax(-1)
+                gradient += inputs.T @ (p - F.one_hot(targets, weight.shape[1]))
+                count += len(targets)
+            return gradient / max(count, 1)
+        """,
+    ),
 ]
 
 TIME = [
@@ -391,6 +450,22 @@ TIME = [
             return low
         """,
     ),
+    wrong(
+        "rounded",
+        "not rounded, please",
+        """
+        def time_for_share(d_model, d_ff, share):
+            return round(share / (1 - share) * (2 * d_model + d_ff))
+        """,
+    ),
+    wrong(
+        "rounded down",
+        "rounded down",
+        """
+        def time_for_share(d_model, d_ff, share):
+            return int(share / (1 - share) * (2 * d_model + d_ff) + 1e-6)
+        """,
+    ),
 ]
 
 LINES = [
@@ -409,7 +484,7 @@ LINES = [
     ),
     wrong(
         "one step of the chain",
-        "how often the tokens come is not settled after one step",
+        "how often the tokens come is not settled",
         """
         def predicted_lines(chain):
             often = chain.mean(0)
@@ -492,6 +567,17 @@ LINES = [
             unigram = torch.special.entr(often).sum()
             bigram = torch.special.entr(pairs).sum() - unigram
             return math.log(len(chain)), unigram.item(), bigram.item()
+        """,
+    ),
+    wrong(
+        "a thousand steps of the chain",
+        "from all alike it swings for ever",
+        """
+        def predicted_lines(chain):
+            often = torch.linalg.matrix_power(chain, 1000).mean(0)
+            rows = torch.special.entr(chain).sum(-1)
+            unigram = torch.special.entr(often).sum().item()
+            return math.log(len(chain)), unigram, (often * rows).sum().item()
         """,
     ),
 ]
@@ -605,6 +691,18 @@ TIED = [
                 as_input[id] += error @ table
                 as_output += torch.outer(error, table[id])
             return as_input, as_output
+        """,
+    ),
+    wrong(
+        "autograd under the name vjp",
+        "may not be used here",
+        """
+        def tied_gradients(table, ids, targets):
+            def loss(read, score):
+                log_p = (read[ids] @ score.T).softmax(-1).log()
+                return -log_p[torch.arange(len(ids)), targets].mean()
+
+            return torch.func.vjp(loss, table, table)[1](torch.ones_like(table[0, 0]))
         """,
     ),
 ]
