@@ -475,5 +475,16 @@ ANSWERS = {
                 return layers
             """,
         ),
+        wrong(
+            "rounded down, and one more",
+            "one layer too many",
+            """
+            def layers_needed(a, factor, residual):
+                shrink = 1 - a / 2 if residual else 1 - a
+                if shrink == 0:
+                    return 1
+                return math.floor(math.log(factor) / math.log(shrink)) + 1
+            """,
+        ),
     ],
 }

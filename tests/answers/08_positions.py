@@ -113,6 +113,11 @@ ANSWERS = {
                 return found
             """,
         ),
+        wrong(
+            "i counts dimensions",
+            "i counts the pairs of dimensions",
+            RISE.format("-4 * i / d_model", "cos", "t", ">"),
+        ),
     ],
     "shift_matrix": [
         wrong("transposed", "turns the wrong way", SHIFT.format(ANGLE, "-", "")),
@@ -406,6 +411,21 @@ ANSWERS = {
                     if (P @ M @ P.T == M).all():
                         found.append(pair)
                 return found
+            """,
+        ),
+        wrong(
+            "the rows of the other tokens forgotten",
+            "the rows of the other tokens must stay alike",
+            """
+            def exchangeable(mask):
+                pairs = []
+                for i in range(len(mask)):
+                    for j in range(i + 1, len(mask)):
+                        row = mask[i].clone()
+                        row[i], row[j] = mask[i, j], mask[i, i]
+                        if torch.equal(row, mask[j]):
+                            pairs.append((i, j))
+                return pairs
             """,
         ),
     ],

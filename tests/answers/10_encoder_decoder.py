@@ -218,6 +218,24 @@ ANSWERS = {
                 return mended(x, memory, rest)
             """,
         ),
+        wrong(
+            "no cross-attention",
+            "there is no cross-attention",
+            MENDED.format(self=SELF, cross="x", ffn=FFN),
+        ),
+        wrong(
+            "each layer reads the target",
+            "only the last layer is used",
+            """
+            def mended(x, memory, layers):
+                mask = causal_mask(x.shape[1])
+                for layer in layers:
+                    y = norm(x + attend(x, x, layer["self"], mask))
+                    y = norm(y + attend(y, memory, layer["cross"]))
+                    y = norm(y + feed_forward(y, layer["feed_forward"]))
+                return y
+            """,
+        ),
     ],
     "untrained": [
         wrong(
@@ -494,6 +512,11 @@ ANSWERS = {
                 pairs = zip(log_probs.tolist(), lengths.tolist())
                 return torch.tensor([p / ((5 + n) / 6) ** alpha for p, n in pairs])
             """,
+        ),
+        wrong(
+            "whole division",
+            "the fraction is rounded down",
+            SCORES.format("log_probs / ((5 + lengths) // 6) ** alpha"),
         ),
     ],
     "turning_point": [
