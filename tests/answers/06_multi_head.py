@@ -316,6 +316,20 @@ ANSWERS = {
                 return new
             """,
         ),
+        wrong(
+            "no bias for the keys",
+            "softmax cannot feel it",
+            STATE.format(order="qkv", weight="torch.cat([q, k, v])").replace(
+                "torch.cat([state", "torch.cat([(n != 'k') * state"
+            ),
+        ),
+        wrong(
+            "out_proj transposed",
+            "out_proj is an nn.Linear, too",
+            STATE.format(order="qkv", weight="torch.cat([q, k, v])").replace(
+                'state["w_o.weight"]', 'state["w_o.weight"].T'
+            ),
+        ),
     ],
     "grouped_attention": [
         wrong(
@@ -379,6 +393,17 @@ ANSWERS = {
                 "        out.append(score.softmax(-1) @ v[:, h // share])\n"
                 "    return torch.stack(out, 1)"
             ),
+        ),
+        wrong(
+            "softmax over the queries",
+            "softmax runs over the queries",
+            """
+            def grouped_attention(q, k, v):
+                share = q.shape[1] // k.shape[1]
+                k, v = (x.repeat_interleave(share, dim=1) for x in (k, v))
+                scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+                return scores.softmax(-2) @ v
+            """,
         ),
     ],
     "rank_heads": [
