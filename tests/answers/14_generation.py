@@ -303,6 +303,16 @@ MIN_P = [
             return probabilities.log().masked_fill(low, -math.inf).softmax(-1)
         """,
     ),
+    wrong(
+        "above the threshold alone",
+        "a token exactly at the threshold stays",
+        """
+        def min_p(probabilities, p):
+            kept = probabilities > p * probabilities.amax(-1, keepdim=True)
+            kept = torch.where(kept, probabilities, 0)
+            return kept / kept.sum(-1, keepdim=True)
+        """,
+    ),
 ]
 
 VISIBLE = [
@@ -608,6 +618,15 @@ def three(before, after):
     return THREE.replace(before, after)
 
 
+BEAM = """beam = [(first[i].item(), [i]) for i in range(len(first))]
+    for _ in range(n_tokens - 1):
+        beam = [
+            (p * follows[text[-1], j].item(), [*text, j])
+            for p, text in sorted(beam)[-{width}:]
+            for j in range(len(first))
+        ]
+    return greedy.item(), math.log(max(beam)[0])"""
+
 THREE_TEXTS = [
     wrong(
         "greedy taken for the likeliest",
@@ -672,6 +691,16 @@ THREE_TEXTS = [
                 first @ mean - torch.special.entr(first).sum(),
             )
         """,
+    ),
+    wrong(
+        "a beam of two",
+        "a beam drops the likeliest on its way",
+        three("return greedy.item(), best.max().item()", BEAM.format(width=2)),
+    ),
+    wrong(
+        "a beam of three",
+        "a beam drops the likeliest on its way",
+        three("return greedy.item(), best.max().item()", BEAM.format(width=3)),
     ),
 ]
 
