@@ -156,6 +156,22 @@ ANSWERS = {
                 return torch.tensor([inside[0], last])
             """,
         ),
+        wrong(
+            "up to the edge, which may be whole",
+            "not the next one's first",
+            """
+            def distances_of(bucket, n_buckets, max_distance):
+                e = n_buckets // 2
+
+                def edge(b):
+                    return b if b <= e else e * (max_distance / e) ** ((b - e) / (n_buckets - e))
+
+                if bucket == n_buckets - 1:
+                    return math.ceil(edge(bucket)), math.inf
+                last = bucket if bucket < e - 1 else int(edge(bucket + 1))
+                return math.ceil(edge(bucket)), last - (bucket == e - 1)
+            """,
+        ),
     ],
     "cut_out": [
         wrong(
@@ -372,7 +388,7 @@ ANSWERS = {
         ),
         wrong(
             "the sign is left",
-            "still query minus key",
+            "it should be key minus query",
             BIAS.format(**BIASES | {"distance": "i[:, None] - j"}),
         ),
         wrong(
@@ -421,6 +437,11 @@ ANSWERS = {
                 buckets = relative_bucket(-back, n_buckets, max_distance, False)
                 return torch.stack([head[buckets] for head in table.unbind(1)])
             """,
+        ),
+        wrong(
+            "the start is left, and a lone query sees one bucket",
+            "counted from the beginning of the text",
+            BIAS.format(**BIASES | {"start": ""}),
         ),
     ],
 }
