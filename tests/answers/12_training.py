@@ -167,6 +167,34 @@ LOSS_AND_GRADIENT = [
             return loss, gradient
         """,
     ),
+    wrong(
+        "exp of the logits as they are",
+        "exp(1000) is inf",
+        """
+        def loss_and_gradient(logits, targets):
+            counts, index = targets >= 0, targets.clamp(min=0)
+            n = max(counts.sum().item(), 1)
+            p = logits.exp() / logits.exp().sum(-1, keepdim=True)
+            loss = -p[torch.arange(len(targets)), index].log()[counts].sum() / n
+            gradient = p - F.one_hot(index, logits.shape[-1])
+            return loss, gradient * counts[:, None] / n
+        """,
+    ),
+    wrong(
+        "autograd under the name grad_and_value",
+        "may not be used here",
+        """
+        def loss_and_gradient(logits, targets):
+            counts, index = targets >= 0, targets.clamp(min=0)
+
+            def loss(logits):
+                log_p = logits - logits.logsumexp(-1, keepdim=True)
+                picked = log_p[torch.arange(len(targets)), index]
+                return -(picked * counts).sum() / counts.sum().clamp(min=1)
+
+            return torch.func.grad_and_value(loss)(logits)[::-1]
+        """,
+    ),
 ]
 
 WHICH_OPTIMISER = [
@@ -218,7 +246,7 @@ WHICH_OPTIMISER = [
     ),
     wrong(
         "the sign of the last move",
-        "this run is AdamW without a mistake",
+        "your answer is 'no correction', but this run is AdamW without a mistake",
         """
         def which_optimiser(start, gradients, end, lr, weight_decay):
             return "no correction"
@@ -416,6 +444,23 @@ PLATEAU_SCHEDULE = [
             left = (n_steps - step) / (n_steps - decay_from)
             return min(up, floor + (peak - floor) * min(1, max(0, left)))
         """,
+    ),
+    wrong(
+        "a plateau that dips",
+        "straight lines between the corners",
+        PLATEAU.replace(
+            "return peak\n    if step >= n_steps",
+            "return peak * (1 if step in (warm_up, decay_from) else 0.9)"
+            "\n    if step >= n_steps",
+        ),
+    ),
+    wrong(
+        "a warm-up along a curve",
+        "straight lines between the corners",
+        PLATEAU.replace(
+            "peak * (step + 1) / (warm_up + 1)",
+            "peak * ((step + 1) / (warm_up + 1)) ** (1 + (step > 0))",
+        ),
     ),
 ]
 
