@@ -175,6 +175,30 @@ for seed, d_model, n_heads in cases:
             "nothing is transposed": torch.cat([w_q.T, w_k.T, w_v.T]),
         },
     )
+    b_q, b_k, b_v = (state[f"w_{n}.bias"] for n in "qkv")
+    c.close(
+        f"in_proj_bias, d_model={d_model}",
+        lambda: to_torch(state)["in_proj_bias"],
+        torch.cat([b_q, b_k, b_v]),
+        mistakes={
+            "the biases are in another order than the matrices, which is queries, "
+            "keys, values": torch.cat([b_k, b_q, b_v]),
+            "the biases are in another order than queries, keys, values": torch.cat(
+                [b_q, b_v, b_k]
+            ),
+            "the keys' bias is missing: softmax cannot feel it, a reader can": (
+                torch.cat([b_q, 0 * b_k, b_v])
+            ),
+            "the biases are all zero": torch.zeros(3 * d_model),
+        },
+    )
+    w_o = state["w_o.weight"]
+    c.close(
+        f"out_proj.weight, d_model={d_model}",
+        lambda: to_torch(state)["out_proj.weight"],
+        w_o,
+        mistakes={"out_proj is an nn.Linear, too: nothing is transposed": w_o.T},
+    )
     x = torch.randn(2, 5, d_model, dtype=torch.float64)
     with torch.no_grad():
         true = ours(x)[0]
@@ -203,6 +227,9 @@ for seed, n_heads, n_groups, time in cases:
     mistakes = {
         "neighbouring query heads share a key head: 0, 0, 0, 1, 1, 1": (
             F.scaled_dot_product_attention(q, *tiled)
+        ),
+        "softmax runs over the queries: the weights of each query add to 1": (
+            (q @ near[0].mT / 7**0.5).softmax(-2) @ near[1]
         ),
         "the scale 1/√d_k is missing": (
             F.scaled_dot_product_attention(q, *near, scale=1.0)
@@ -242,6 +269,7 @@ def make_loss(values, pairs=()):
 
 
 models = {"three heads": ([0.2, 0.9, 0.5], [])}
+models["two heads that replace each other"] = ([0.9, 0.5, 0.3, 0.2, 0.45], [(0, 1)])
 for label, (values, pairs) in models.items():
     loss, n = make_loss(values, pairs), len(values)
     gone = [loss([h != g for h in range(n)]) for g in range(n)]

@@ -32,6 +32,9 @@ for d, time in cases:
             "the factor 2 in 10000^(-2i / d_model) is missing": (
                 up(time, [e / 2 for e in exponents])
             ),
+            "i counts the pairs of dimensions, not the dimensions: 0, 1, 2, …": (
+                up(time, [2 * e for e in exponents])
+            ),
         },
         hint="not the steps at which the similarity goes up",
     )
@@ -186,6 +189,8 @@ masks = {
     "each token sees itself alone": torch.eye(3, dtype=torch.bool),
     "neighbours": torch.ones(3, 3).triu(-1).tril(1).bool(),
 }
+masks["token 2 does not see token 1"] = ones.clone()
+masks["token 2 does not see token 1"][2, 1] = False
 
 
 def measured(mask):
@@ -205,6 +210,13 @@ def measured(mask):
     return found
 
 
+def rows_alone(m, i, j, _):
+    """Whether rows i and j are alike when both tokens have changed places."""
+    order = list(range(len(m)))
+    order[i], order[j] = j, i
+    return torch.equal(m[order][:, order][[i, j]], m[[i, j]])
+
+
 truth = {label: measured(mask) for label, mask in masks.items()}
 rules = {
     "seeing each other is not enough: the other tokens must not notice": (
@@ -216,6 +228,9 @@ rules = {
     "equal columns are not the point: rows i and j change places as well": (
         lambda m, i, j, free: torch.equal(m[:, i], m[:, j])
     ),
+    "rows i and j are not all: the rows of the other tokens must stay alike, too": (
+        rows_alone
+    ),
     "not only neighbouring tokens can change places": (
         lambda m, i, j, free: j == i + 1 and (i, j) in free
     ),
@@ -225,7 +240,7 @@ rules = {
 
 
 def answer(label):
-    pairs = exchangeable(masks[label].clone())
+    pairs = exchangeable(masks[label])
     if pairs is None:
         raise checks.Wrong("it is None: is a `return` missing?")
     return {tuple(int(n) for n in pair) for pair in pairs}
@@ -275,10 +290,9 @@ for seed, batch, time, d in cases:
         return rows(n, size)[:, [*range(0, size, 2), *range(1, size, 2)]]
 
     label = f"batch={batch}, time={time}, d_model={d}"
-    given = x.clone()
     c.close(
         label,
-        lambda: mended(given),
+        lambda: mended(x),
         x + rows(time, d),
         mistakes={
             "position 0 is given to every token: the batch axis is still used": (
@@ -296,11 +310,6 @@ for seed, batch, time, d in cases:
         },
         hint="these are not the sines and cosines of the positions",
         atol=1e-5,
-    )
-    c.that(
-        f"x is as it was, {label}",
-        torch.equal(given, x),
-        "x was changed in place: make a new tensor",
     )
 c.report()
 

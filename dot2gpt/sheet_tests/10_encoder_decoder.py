@@ -71,7 +71,7 @@ def variant(x, memory, layers, masked=True, keys=None, add=True, first=False, ol
         x = step(x, lambda x: attend(x, x, layer["self"], mask))
         if keys == "swapped":
             x = step(x, lambda x: attend(memory, x, layer["cross"]))
-        else:
+        elif keys != "none":
             other = x if keys == "own" else memory
             x = step(x, lambda x: attend(x, other, layer["cross"]))
         x = step(x, lambda x: feed_forward(x, layer["feed_forward"]))
@@ -111,6 +111,9 @@ for seed, batch, n_queries, n_keys, n_layers in cases:
             "the cross-attention looks at the target, not at the memory": (
                 lambda: variant(*given, keys="own")
             ),
+            "there is no cross-attention: the memory is never looked at": (
+                lambda: variant(*given, keys="none")
+            ),
             "a query may look at its own position, not only at those before": (
                 lambda: variant(*given, old=1)
             ),
@@ -118,6 +121,9 @@ for seed, batch, n_queries, n_keys, n_layers in cases:
                 lambda: variant(*given, first=True)
             ),
             "only one layer is used": lambda: variant(x, memory, layers[:1]),
+            "only the last layer is used: each layer reads the one before": (
+                lambda: variant(x, memory, layers[-1:])
+            ),
             "the queries come from x, keys and values from the memory": lambda: (
                 variant(*given, keys="swapped") if n_queries == n_keys else math.inf
             ),
@@ -363,6 +369,7 @@ c.close(
         ),
     },
 )
+lengths = torch.tensor([2, 9, 30])  # (5 + n) / 6 is no whole number
 alphas = [0.0, 0.6]
 for alpha in alphas:
     divisors = [math.exp(alpha * math.log((5 + n) / 6)) for n in lengths.tolist()]
@@ -373,6 +380,7 @@ for alpha in alphas:
         mistakes={
             "alpha is an exponent, not a factor": log_probs
             / (alpha * (5 + lengths) / 6),
+            "the fraction is rounded down": log_probs / ((5 + lengths) // 6) ** alpha,
             "alpha is not used": log_probs / ((5 + lengths) / 6),
             "the exponent belongs to the whole fraction": (
                 log_probs / ((5 + lengths) ** alpha / 6)
@@ -383,7 +391,7 @@ c.report()
 
 # %% turning_point (more is tested when it is handed in)
 c = checks.Checks("Exercise 5 · Long answers and short ones: the turning point")
-pairs = [((-1.0, 1), (-2.0, 7))]
+pairs = [((-1.0, 1), (-2.0, 7)), ((-0.2, 2), (-5.0, 40)), ((-3.0, 5), (-3.3, 6))]
 for short, long in pairs:
     low, high = 0.0, 50.0  # by bisection
     while high - low > 1e-12:

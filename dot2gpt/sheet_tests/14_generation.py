@@ -104,7 +104,11 @@ def each_row(x, p, rule):
 
 
 powers = [1 / 16, 1 / 2, 1 / 8, 1 / 16, 1 / 4]  # their sums are exact
-cases = [("powers of 1/2", powers, p) for p in (0.7, 0.75, 0.76)]
+cases = [("powers of 1/2", powers, p) for p in (0.01, 0.7, 0.75, 0.76)]
+cases += [("all alike", [0.25] * 4, 0.5)]
+draw = torch.Generator().manual_seed(0)
+batch = torch.randn(2, 3, 7, generator=draw, dtype=torch.float64).softmax(-1)
+cases += [("a batch", batch.tolist(), 0.9)]
 for label, rows, p in cases:
     x = torch.tensor(rows, dtype=torch.float64)
     want = each_row(x, p, "exact")
@@ -118,7 +122,7 @@ for label, rows, p in cases:
 
     def kept():
         with checks.by_hand("nucleus"):
-            return nucleus(x.clone(), p)
+            return nucleus(x, p)
 
     c.close(
         f"{label}, p = {p:g}",
@@ -137,7 +141,9 @@ def shares(weights):
 
 
 rows = torch.tensor([[0.5, 0.125, 0.25, 0.125], [0.25, 0.25, 0.4375, 0.0625]]).double()
-cases = [("a row", rows[0], 0.3), ("at the threshold", rows[0], 0.25)]
+edge = torch.tensor([0.4375, 0.21875, 0.25, 0.09375]).double()
+cases = [("a row", rows[0], 0.3), ("at the threshold", edge, 0.5)]
+cases += [("two rows", rows, 0.5)]
 for label, x, p in cases:
     top = x.amax(-1, keepdim=True)
     left = torch.where(x >= p * top, x, 0)
@@ -157,7 +163,7 @@ for label, x, p in cases:
     }
     c.close(
         f"{label}, p = {p:g}",
-        lambda: min_p(x.clone(), p),
+        lambda: min_p(x, p),
         want,
         mistakes={k: m for k, m in mistakes.items() if (m - want).abs().max() > 1e-3},
     )
@@ -352,20 +358,46 @@ c.report()
 c = checks.Checks("Exercise 6 · The likeliest text is not a typical one")
 trap = ([0.5, 0.4, 0.1], [[0.4, 0.3, 0.3], [0.05, 0.9, 0.05], [0.2, 0.2, 0.6]])
 coin = ([0.6, 0.4], [[0.6, 0.4], [0.6, 0.4]])
+late = (
+    [0.31, 0.29, 0.22, 0.18],
+    [[0.27, 0.26, 0.24, 0.23], [0.3, 0.28, 0.22, 0.2], [0.03, 0.02, 0.05, 0.9],
+     [0.01, 0.02, 0.95, 0.02]],
+)  # fmt: skip
 cases = [("a coin, 3 throws", *coin, 3), ("three tokens, 5 places", *trap, 5)]
+cases += [("four tokens, 5 places", *late, 5)]
+
+
+def beam(every, width, n):
+    """The probability of the text that a beam of this width ends with."""
+    kept = [()]
+    for size in range(1, n + 1):
+        sums = {}
+        for text, p in every.items():
+            if text[: size - 1] in kept:
+                sums[text[:size]] = p_of(text[:size])
+        kept = sorted(sums, key=sums.get)[-width:]
+    return sums[kept[-1]]
+
+
 for label, first, follows, n in cases:
     first = torch.tensor(first, dtype=torch.float64)
     follows = torch.tensor(follows, dtype=torch.float64)
-    every = {}
-    for text in itertools.product(range(len(first)), repeat=n):
-        p = first[text[0]].item()
-        for pair in itertools.pairwise(text):
-            p *= follows[pair].item()
-        every[text] = p
+    starts, steps = first.tolist(), follows.tolist()
+
+    def p_of(text):
+        return starts[text[0]] * math.prod(
+            steps[a][b] for a, b in itertools.pairwise(text)
+        )
+
+    every = {
+        text: p_of(text) for text in itertools.product(range(len(first)), repeat=n)
+    }
     text = [first.argmax().item()]
     while len(text) < n:
         text.append(follows[text[-1]].argmax().item())
     greedy, likeliest = every[tuple(text)], max(every.values())
+    ends = [beam(every, width, n) for width in (3, 2)]
+    dropped = next((p for p in ends if p < 0.999 * likeliest), likeliest)
     possible = [p for p in every.values() if p]
     mean = sum(p * math.log(p) for p in possible)
     evenly = -torch.special.entr(follows).sum(-1).mean().item() * (n - 1)
@@ -380,6 +412,8 @@ for label, first, follows, n in cases:
                 math.log(greedy)
             ),
             "this is a probability: take its logarithm": likeliest,
+            "a beam drops the likeliest on its way: keep the best text for each last "
+            "token": math.log(dropped),
         },
         {
             "this is the mean over all texts alike: drawn ones are not": (
@@ -400,7 +434,7 @@ for label, first, follows, n in cases:
         want = wants[place]
         c.close(
             f"{name}: {label}",
-            lambda: three_texts(first.clone(), follows.clone(), n)[place],
+            lambda: three_texts(first, follows, n)[place],
             want,
             mistakes={
                 k: m for k, m in mistakes[place].items() if not abs(m - want) < 1e-4

@@ -23,7 +23,7 @@ def all_by_logarithm(b, n, m):
     return m ** (b / n) if b else 0
 
 
-cases = [(32, 128, (3, 15, 16, 17, 24, 30, 31)), (8, 12, range(8))]
+cases = [(32, 128, (3, 15, 16, 17, 24, 30, 31)), (8, 25, range(8))]
 for n, m, buckets in cases:
     found = relative_bucket(-torch.arange(4 * m), n, m, both_sides=False)
     for b in buckets:
@@ -45,7 +45,7 @@ for n, m, buckets in cases:
                 pair(b, n, m, edge=straight)
             ),
             "the first half of the buckets holds one distance each": (
-                pair(b, n, m, edge=all_by_logarithm)
+                pair(b, n, m, edge=all_by_logarithm) if b else None
             ),
             "these are the encoder's: in a decoder all buckets are for the left": (
                 pair(b, n // 2, m) if 1 < b < n // 2 else None
@@ -168,7 +168,6 @@ for seed, d_out, d_in, dtype in cases:
     torch.manual_seed(seed)
     weight, bias = torch.randn(d_out, d_in).to(dtype), torch.randn(d_out).to(dtype)
     x, label = torch.randn(13, d_in).to(dtype), f"{d_out} x {d_in}, {dtype}"
-    before = weight.clone(), bias.clone()
     new_weight = torch.stack([row - sum(weight) / d_out for row in weight])
     new_bias = bias - sum(bias) / d_out
     y = F.linear(x, weight, bias)
@@ -193,7 +192,7 @@ for seed, d_out, d_in, dtype in cases:
     for part, want, wrongs in (0, new_weight, of_weight), (1, new_bias, of_bias):
         c.close(
             f"the new {('weight', 'bias')[part]}, {label}",
-            lambda: without_mean(weight.clone(), bias.clone())[part],
+            lambda: without_mean(weight, bias)[part],
             want,
             mistakes={
                 why: w
@@ -205,19 +204,10 @@ for seed, d_out, d_in, dtype in cases:
     rms, layer = RMSNorm(d_out, eps=1e-5).to(dtype), LayerNorm(d_out, 1e-5).to(dtype)
     c.close(
         f"RMSNorm behind it is LayerNorm, {label}",
-        lambda: rms(F.linear(x, *without_mean(weight.clone(), bias.clone()))).detach(),
+        lambda: rms(F.linear(x, *without_mean(weight, bias))).detach(),
         layer(y).detach(),
         atol=1e-4 if dtype == torch.float32 else 1e-8,
         hint="RMSNorm of the new map is not LayerNorm of the old one",
-    )
-    c.that(
-        f"nothing is changed in place, {label}",
-        lambda: (
-            without_mean(weight, bias)
-            and torch.equal(weight, before[0])
-            and torch.equal(bias, before[1])
-        ),
-        "weight or bias was changed in place: return new ones",
     )
 c.report()
 
@@ -287,9 +277,8 @@ for n_queries, n_keys, n_heads, n_buckets, m in cases:
 
     want = biases()
     mistakes = {
-        "it is still query minus key: all keys of the past fall into one bucket": (
-            biases(sign=-1)
-        ),
+        "all keys of the past fall into one bucket: it should be key minus query, both "
+        "counted from the beginning of the text": biases(sign=-1),
         "both faults are still there": biases(sign=-1, start=0),
         "the queries still begin at place 0: the last query stands at the last key": (
             biases(start=0)

@@ -3,6 +3,7 @@
 # %% read (more is tested when it is handed in)
 c = checks.Checks("Exercise 1 · Write the memory")
 cases = [(0, 8, 4, 4, 2), (1, 10, 4, 6, 2)]  # seed, time, segment, memory, layers
+cases += [(2, 9, 3, 2, 3), (3, 7, 2, 0, 2)]
 
 
 def by_definition(x, segment, length, n_layers, keep="inputs", cut=True):
@@ -49,7 +50,7 @@ for seed, time, segment, length, n_layers in cases:
     }
     c.close(
         f"outputs, {label}",
-        lambda: read(x.clone(), *sizes),
+        lambda: read(x, *sizes),
         by_definition(x, *sizes),
         mistakes=wrong,
         hint="not the outputs of the definition",
@@ -257,7 +258,7 @@ c.report()
 
 # %% stopped (more is tested when it is handed in)
 c = checks.Checks("Exercise 5 · The gradient that stops")
-cases = [(1.0, [1.0, 10.0, 100.0], 2), (0.5, [2.0, -1.0, 4.0, 3.0], 2)]
+cases = [(1.0, [1.0, 10.0, 100.0], 2), (-0.3, [1.5, 2.5, -3.5, 0.5, 7.0], 3)]
 
 
 def differentiate(w, x, n_layers, stop=True, outputs=False):
@@ -278,24 +279,25 @@ def differentiate(w, x, n_layers, stop=True, outputs=False):
 for w, x, n_layers in cases:
     output, gradient = differentiate(w, x, n_layers)
     other = differentiate(w, x, n_layers, outputs=True)
+    one = differentiate(w, x, 1)
     label = f"w={w}, x={x}, {n_layers} layers"
     c.close(
         f"output, {label}",
-        lambda: stopped(w, list(x), n_layers)[0],
+        lambda: stopped(w, x, n_layers)[0],
         output,
         mistakes={
             "the memory is the input of the layer one segment before, not its output": (
                 other[0]
             ),
             "the memory is missing": x[-1],
-            "one layer alone": differentiate(w, x, 1)[0],
+            "one layer alone": one[0],
             "these are all tokens added up": sum(x),
         },
         hint="not the last state of the last layer",
     )
     c.close(
         f"gradient, {label}",
-        lambda: stopped(w, list(x), n_layers)[1],
+        lambda: stopped(w, x, n_layers)[1],
         gradient,
         mistakes={
             "the gradient goes on into the memory: there it is a constant": (
@@ -305,10 +307,9 @@ for w, x, n_layers in cases:
             "the memory is the input of the layer one segment before, not its output": (
                 other[1]
             ),
-            "one layer alone": differentiate(w, x, 1)[1],
+            "that is one layer's share: every layer uses w, add them up": one[1],
             "that is the last layer's share: every layer uses w, add them up": (
-                differentiate(w, x, n_layers)[1]
-                - differentiate(w, x, n_layers - 1)[1]
+                gradient - differentiate(w, x, n_layers - 1)[1]
             ),
         },
         hint="not the derivative with the memory as a constant",

@@ -287,7 +287,7 @@ for seed, time, d_model, dtype in cases:
     start, copied = blank + places, tokens + places
     want = two_streams(tokens, places, start, rank, before, at)
     mistakes = {
-        "nothing was mended: this is as published": two_streams(
+        "nothing was mended: this is `leaky`": two_streams(
             tokens, places, copied, rank, at, at
         ),
         "the query stream still begins with its own token: it begins with blank": (
