@@ -684,6 +684,7 @@ EQUIVALENT = {
         "d_k = int((s > 1e-9 / s[0]).sum())": "above rounding, below what counts",
         "d_k = int((s > 1e-9).sum())": "above rounding, below what counts",
     },
+    "smallest_loss": {"….detach()": "asked is a number"},
     "other_keys": {
         "return w_k - (2 * unseen[:, None])": "any step of 1 or more will do",
         "return w_k + 3 * unseen[:, None]": "any step of 1 or more will do",

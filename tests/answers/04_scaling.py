@@ -610,11 +610,3 @@ ANSWERS = {
     "head": HEAD,
     "temperature_for": TEMPERATURE_FOR,
 }
-
-EQUIVALENT = {
-    "query_gradient": {
-        "scale = math.sqrt(k.shape[-1])": "queries and keys have the same size",
-        "scale = math.sqrt(q.shape[1])": "q has two axes",
-        "….detach()…": "the gradient is worked out by hand: nobody goes back through it",
-    },
-}
