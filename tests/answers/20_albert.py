@@ -64,6 +64,12 @@ CALLS = {
     "forward": "for _ in range(self.n_layers): x = self.layers[0](x, mask)",
 }
 
+LOOK = """
+def look(state):
+    places = torch.eye(state.shape[-1], dtype=state.dtype).expand_as(state)
+    return {}, {}, {}
+"""
+
 ANSWERS = {
     "table_weights": [
         wrong(
@@ -366,6 +372,82 @@ ANSWERS = {
                 layers="nn.ModuleList([layer] * n_layers)",
                 forward="for layer in self.layers: x = layer(x, mask)",
             ),
+        ),
+    ],
+    "look": [
+        wrong(
+            "keys that move",
+            "nothing moves",
+            LOOK.format("100 * state", "state", "state"),
+        ),
+        wrong(
+            "the first question only",
+            "the places themselves",
+            LOOK.format("100 * places", "places", "places"),
+        ),
+        wrong(
+            "who points at me",
+            "who points at it",
+            LOOK.format("100 * places", "state", "places"),
+        ),
+        wrong(
+            "exchanged",
+            "queries and keys are exchanged",
+            LOOK.format("100 * places", "state", "state"),
+        ),
+        wrong(
+            "not sharp",
+            "spread over all places",
+            LOOK.format("state", "places", "state"),
+        ),
+        wrong(
+            "a little sharper",
+            "scaled up too little",
+            LOOK.format("10 * state", "places", "state"),
+        ),
+        wrong(
+            "the value of the place",
+            "nothing moves",
+            LOOK.format("100 * state", "places", "places"),
+        ),
+        wrong(
+            "in place",
+            "changed in place",
+            """
+            def look(state):
+                places = torch.eye(state.shape[-1], dtype=state.dtype)
+                values = state.clone()
+                return state.mul_(100), places.expand_as(state), values
+            """,
+        ),
+        wrong(
+            "keys without a batch",
+            "keys are",
+            """
+            def look(state):
+                places = torch.eye(state.shape[-1], dtype=state.dtype)
+                return 100 * state, places, state
+            """,
+        ),
+        right("sharp queries", LOOK.format("100 * state", "places", "state")),
+        right(
+            "sharp keys",
+            """
+            def look(state):
+                n = state.shape[-1]
+                numbers = torch.arange(n).expand(len(state), n)
+                keys = torch.nn.functional.one_hot(numbers, n).to(state.dtype)
+                return state, 300.0 * keys, state
+            """,
+        ),
+        right(
+            "from numbers to vectors on a circle",
+            """
+            def look(state):
+                return (state - 0.5) * 100, 2 * torch.eye(state.shape[-1]).to(
+                    state
+                ).expand_as(state), state
+            """,
         ),
     ],
 }
