@@ -3,12 +3,18 @@
 """The Transformer of 2017: one stack reads, another writes. Built in chapter 10."""
 
 import math
+import random
+from collections import Counter
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from dot2gpt.block import FeedForward, LayerNorm, Residual
+from dot2gpt.dates import START, draw, make_batch
 from dot2gpt.encoder import Encoder
 from dot2gpt.masking import causal_mask
 from dot2gpt.multi_head import MultiHeadAttention
@@ -63,7 +69,7 @@ class Decoder(nn.Module):
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """The sizes of a Transformer. Raises ValueError for sizes that cannot be."""
+    """The sizes of a Transformer. Raises ValueError for impossible ones."""
 
     source_vocab_size: int  # number of different source tokens
     target_vocab_size: int  # number of different target tokens
@@ -72,7 +78,8 @@ class TransformerConfig:
     n_layers: int = 2  # of the encoder, and again of the decoder
     d_ff: int = 256  # size inside the feed-forward net
     norm_first: bool = False  # pre-norm, not the paper's post-norm
-    dropout: float = 0.0  # share of each sub-layer's output set to 0 in training
+    dropout: float = 0.0  # share of embeddings and sub-layers' outputs set to 0
+    tied: bool = False  # one table for source, target and output, as in the paper
 
     def __post_init__(self):
         sizes = "source_vocab_size target_vocab_size d_model n_heads n_layers d_ff"
@@ -87,6 +94,11 @@ class TransformerConfig:
             )
         if not 0 <= self.dropout <= 1:
             raise ValueError(f"dropout={self.dropout} is not between 0 and 1")
+        if self.tied and self.source_vocab_size != self.target_vocab_size:
+            raise ValueError(
+                f"one table for source_vocab_size={self.source_vocab_size} and"
+                f" target_vocab_size={self.target_vocab_size}: they must be equal"
+            )
 
 
 def check_source_mask(mask, batch, n_keys):
@@ -104,8 +116,8 @@ def check_source_mask(mask, batch, n_keys):
 class Transformer(nn.Module):
     """Token ids in, logits of the next target token out (Vaswani et al. 2017).
 
-    config: a TransformerConfig. Unlike in the paper, the two embeddings and the last
-    linear layer have weights of their own.
+    config: a TransformerConfig. With `tied`, as in the paper, the two embeddings and
+    the last linear layer are one table.
     """
 
     def __init__(self, config):
@@ -117,12 +129,16 @@ class Transformer(nn.Module):
         self.encoder = Encoder(*sizes, config.norm_first, config.dropout)
         self.decoder = Decoder(*sizes, config.norm_first, config.dropout)
         self.to_logits = nn.Linear(config.d_model, config.target_vocab_size)
+        self.dropout = nn.Dropout(config.dropout)
         for table in (self.source_embedding, self.target_embedding):
             nn.init.normal_(table.weight, std=config.d_model**-0.5)
+        if config.tied:
+            self.target_embedding = self.source_embedding
+            self.to_logits.weight = self.source_embedding.weight
 
     def embed(self, table, ids):
-        """ids: (batch, time). Returns (batch, time, d_model), positions added.
-        Raises ValueError for an id that has no row in the table."""
+        """ids: (batch, time). Returns (batch, time, d_model), positions added, dropout
+        over the sum. Raises ValueError for an id that has no row in the table."""
         bad = ids[(ids < 0) | (ids >= table.num_embeddings)]
         if len(bad):
             raise ValueError(
@@ -130,7 +146,7 @@ class Transformer(nn.Module):
                 f" {table.num_embeddings} tokens"
             )
         x = math.sqrt(self.config.d_model) * table(ids)
-        return x + sinusoidal_positions(ids.shape[1], x.shape[-1]).to(x)
+        return self.dropout(x + sinusoidal_positions(*x.shape[1:]).to(x))
 
     def encode(self, source, source_mask=None):
         """source: (batch, n_keys) ids. source_mask: bool (batch, 1, n_keys), True at
@@ -154,6 +170,46 @@ class Transformer(nn.Module):
     def forward(self, source, target, source_mask=None):
         """Teacher forcing: the logits after each prefix of the given target."""
         return self.decode(target, self.encode(source, source_mask), source_mask)
+
+
+def move_right(target):
+    """The decoder's input for a target: `<start>` first, the last symbol left out."""
+    start = torch.full((len(target), 1), START)
+    return torch.cat([start, target[:, :-1]], 1)
+
+
+def inverse_root_rate(step, d_model, warm_up=4000):
+    """The learning rate of Vaswani et al. 2017, section 5.3: a straight line up, then
+    one over the root. step: counted from 1. Raises ValueError for an earlier one."""
+    if step < 1:
+        raise ValueError(f"step={step} is less than 1: steps are counted from 1")
+    return d_model**-0.5 * min(step**-0.5, step * warm_up**-1.5)
+
+
+def teach(model, steps, rate, warm_up=100, smoothing=0.0, seed=0):
+    """Train a Transformer on dates by teacher forcing, in batches of 64. The rate rises
+    for warm_up steps and falls to 0, in straight lines. smoothing: of the labels.
+    Returns the loss of each step."""
+    generator = random.Random(seed)
+    optimizer = torch.optim.Adam(model.parameters(), rate, (0.9, 0.98), 1e-9)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda n: min((n + 1) / warm_up, (steps - n) / (steps - warm_up)),
+    )
+    losses = []
+    for _ in (bar := tqdm(range(steps), desc="dates")):
+        source, source_mask, target = make_batch(draw(64, generator))
+        logits = model(source, move_right(target), source_mask)
+        loss = nn.functional.cross_entropy(
+            logits.flatten(0, 1), target.flatten(), label_smoothing=smoothing
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        bar.set_postfix(loss=f"{losses[-1]:.3f}")
+    return losses
 
 
 def check_search(model, end, max_time, width=1):
@@ -188,34 +244,22 @@ def greedy_decode(model, source, start, end, max_time, source_mask=None):
     return ids[:, 1:]
 
 
-@torch.no_grad()
-def beam_search(model, source, start, end, max_time, width=4, source_mask=None):
-    """Keep the `width` likeliest beginnings at every step; width 1 is greedy.
-
-    model: a Transformer, dropout off. source: (batch, n_keys) ids. start, end: ids.
-    source_mask: (batch, 1, n_keys). Returns (ids, log_probs): the likeliest found,
-    (batch, at most max_time) without the start symbol and filled with `end`, and its
-    log-probability in nats, (batch,).
-    """
-    check_search(model, end, max_time, width)
-    batch, vocab, device = len(source), model.config.target_vocab_size, source.device
-    memory = model.encode(source, source_mask).repeat_interleave(width, 0)
-    if source_mask is not None:
-        source_mask = source_mask.repeat_interleave(width, 0)
-    ids = torch.full((batch * width, 1), start, device=device)
-    scores = memory.new_full((batch, width), -torch.inf)
-    scores[:, 0] = 0.0  # the beams begin alike: only one of them counts
-    after_end = memory.new_full((vocab,), -torch.inf)
-    after_end[end] = 0.0  # a beam that has ended goes on with `end`, for free
-    ended = torch.zeros(batch * width, dtype=torch.bool, device=device)
-    for _ in range(max_time):
-        step = model.decode(ids, memory, source_mask)[:, -1].log_softmax(-1)
-        step = torch.where(ended[:, None], after_end, step)
-        total = (scores[..., None] + step.view(batch, width, vocab)).flatten(1)
-        scores, chosen = total.topk(width)  # the likeliest first
-        rows = torch.arange(batch, device=device)[:, None] * width + chosen // vocab
-        ids = torch.cat([ids[rows.flatten()], (chosen % vocab).view(-1, 1)], 1)
-        ended = ended[rows.flatten()] | (ids[:, -1] == end)
-        if ended.view(batch, width)[:, 0].all():  # the others can only fall further
-            break
-    return ids.view(batch, width, -1)[:, 0, 1:], scores[:, 0]
+def bleu(candidates, references, max_n=4):
+    """The BLEU of a corpus, 0 to 1 (Papineni et al. 2002). candidates: lists of tokens.
+    references: for each candidate a list of them, lists of tokens; the one nearest in
+    length gives the length. Returns 0 if no run of some length matches."""
+    matches, totals, length, wanted = [0] * max_n, [0] * max_n, 0, 0
+    for candidate, possible in zip(candidates, references, strict=True):
+        length += len(candidate)
+        wanted += min((abs(len(r) - len(candidate)), len(r)) for r in possible)[1]
+        for n in range(1, max_n + 1):
+            runs, *known = (
+                Counter(zip(*(text[i:] for i in range(n))))
+                for text in (candidate, *possible)
+            )
+            totals[n - 1] += runs.total()
+            matches[n - 1] += (runs & reduce(or_, known)).total()
+    if 0 in matches:
+        return 0.0
+    precision = math.prod(m / t for m, t in zip(matches, totals)) ** (1 / max_n)
+    return min(1.0, math.exp(1 - wanted / length)) * precision

@@ -1,16 +1,21 @@
-"""The Transformer against PyTorch's own, and its two ways to write."""
+"""The Transformer against PyTorch's own, its two ways to write, its rate and BLEU."""
+
+import itertools
+import math
 
 import pytest
 import torch
 from torch import nn
 
+from dot2gpt.beam_search import beam_search, length_penalty
 from dot2gpt.encoder_decoder import (
     Decoder,
     DecoderLayer,
     Transformer,
     TransformerConfig,
-    beam_search,
+    bleu,
     greedy_decode,
+    inverse_root_rate,
 )
 from dot2gpt.masking import causal_mask, leak_test, padding_mask
 
@@ -172,7 +177,7 @@ def test_gradients_reach_every_parameter_and_dropout_is_for_training_alone():
             assert parameter.grad.abs().sum() > 0, name
     close(model(source, target, mask), small()(source, target, mask))
     shares = [m.p for m in model.modules() if isinstance(m, nn.Dropout)]
-    assert shares == [0.5] * (LAYERS * 2 + LAYERS * 3)
+    assert shares == [0.5] * (LAYERS * 2 + LAYERS * 3 + 1)  # the last on embeddings
     model.train()
     assert not torch.equal(model(source, target, mask), model(source, target, mask))
 
@@ -313,6 +318,113 @@ def test_beam_search_by_hand():
     assert ids.tolist() == [[b, end]], "more beams than there are texts"
     ids, score = beam_search(table, source, start, end, 1, width=2)
     assert ids.tolist() == [[a]], "no time to end"
+
+
+def test_the_length_penalty_by_hand():
+    """ln 0.36 / (7/6) = -0.8758 for B and the end; ln 0.33 / (8/6) = -0.8315 for A, C
+    and the end: the longer text wins at alpha 1, not at 0.6 (-0.9315 and -0.9329)."""
+    assert length_penalty(1, 3.7) == 1 and length_penalty(7, 1) == 2
+    close(length_penalty(torch.tensor([1, 7, 13]), 2.0), torch.tensor([1.0, 4.0, 9.0]))
+    start, end, a, b, c = range(5)
+    table = Table(
+        [
+            [0.0, 0.0, 0.6, 0.4, 0.0],
+            [0.0, 1.0, 0.0, 0.0, 0.0],
+            [0.0, 0.45, 0.0, 0.0, 0.55],
+            [0.0, 0.9, 0.0, 0.0, 0.1],
+            [0.0, 1.0, 0.0, 0.0, 0.0],
+        ]
+    )
+    source = torch.zeros(2, 1, dtype=torch.long)
+    for alpha, want, p in (0.6, [b, end], 0.36), (1.0, [a, c, end], 0.33):
+        ids, score = beam_search(table, source, start, end, 5, 3, alpha=alpha)
+        assert [row[: len(want)] for row in ids.tolist()] == [want] * 2
+        close(score.exp(), torch.tensor([p, p]), 1e-6)
+    with pytest.raises(ValueError, match="alpha=-0.5 is less than 0"):
+        beam_search(table, source, start, end, 5, 3, alpha=-0.5)
+
+
+@pytest.mark.parametrize("alpha", [0.6, 3.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_beam_that_keeps_everything_finds_the_best_score(seed, alpha):
+    model, (source, _, mask) = sharp(seed, vocab=4), inputs(batch=3)
+    ids, scores = beam_search(model, source, START, END, 4, 4**4, mask, alpha)
+    close(scores, log_prob(model, source, end_with(ids, 4), mask))
+    texts = torch.tensor(list(itertools.product(range(4), repeat=4)))
+    lengths = (texts == END).int().argmax(1) + 1
+    lengths[(texts != END).all(1)] = 4
+    penalty = ((5 + lengths.double()) / 6) ** alpha
+    for i in range(3):
+        source_i = source[i : i + 1].expand(len(texts), -1)
+        mask_i = mask[i : i + 1].expand(len(texts), -1, -1)
+        best = (log_prob(model, source_i, texts, mask_i) / penalty).max()
+        length = len(ids[i].tolist())
+        if END in ids[i].tolist():
+            length = ids[i].tolist().index(END) + 1
+        close(scores[i] / ((5 + length) / 6) ** alpha, best)
+
+
+def test_one_table_for_all_is_one_table_and_trained_from_all_sides():
+    tied = Transformer(TransformerConfig(19, 19, D_MODEL, HEADS, 2, D_FF, tied=True))
+    apart = Transformer(TransformerConfig(19, 19, D_MODEL, HEADS, 2, D_FF))
+    sizes = [sum(p.numel() for p in m.parameters()) for m in (apart, tied)]
+    assert sizes[0] - sizes[1] == 2 * 19 * D_MODEL
+    source, target = torch.tensor([[3, 4, 5]]), torch.tensor([[0, 7]])
+    tied(source, target)[:, -1, 11].sum().backward()
+    moved = tied.to_logits.weight.grad.abs().sum(1).nonzero().flatten().tolist()
+    assert moved == [0, 3, 4, 5, 7, 11]
+    with pytest.raises(
+        ValueError, match="source_vocab_size=19 .* target_vocab_size=23"
+    ):
+        TransformerConfig(19, 23, tied=True)
+
+
+def test_dropout_is_on_the_embeddings_and_positions_too():
+    model = small(dropout=0.5).train()
+    x = model.embed(model.source_embedding, torch.arange(23)[None])
+    assert 0.3 < (x == 0).double().mean() < 0.7
+
+
+def test_the_rate_by_hand():
+    """d_model 4, w 4: 1/2 · min(1/√s, s/8), so 1/16, 1/8, 3/16, 1/4, then 1/(2√s)."""
+    got = [inverse_root_rate(s, 4, 4) for s in (1, 2, 3, 4, 9, 16)]
+    assert got == pytest.approx([1 / 16, 1 / 8, 3 / 16, 1 / 4, 1 / 6, 1 / 8])
+    assert inverse_root_rate(4000, 512) == pytest.approx(1 / math.sqrt(512 * 4000))
+    with pytest.raises(ValueError, match="step=0 is less than 1"):
+        inverse_root_rate(0, 512)
+
+
+def words(*texts):
+    return [list(text.split()) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "candidate, references, max_n, want",
+    [
+        # Papineni et al.: "the" counts twice, as in the first reference
+        ("the " * 7, ["the cat is on the mat", "there is a cat on the mat"], 1, 2 / 7),
+        ("a b a b", ["a b c"], 2, math.sqrt(2 / 4 * 1 / 3)),
+        ("a b c d", ["a b c d e"], 4, math.exp(1 - 5 / 4)),
+        ("a b c d", ["a b c", "a b c d e"], 2, 1.0),  # at one distance: the shorter
+        ("a b c d e", ["a b c d"], 1, 4 / 5),
+        ("a b", ["a x", "x b"], 1, 1.0),  # each word from another reference
+        ("a b c", ["a b c"], 4, 0.0),  # no run of four
+        ("x y z w", ["a b c d"], 4, 0.0),
+        ("a b c d", ["d c b a"], 2, 0.0),
+        ("", ["a b"], 4, 0.0),
+    ],
+)
+def test_bleu_by_hand(candidate, references, max_n, want):
+    assert bleu(words(candidate), [words(*references)], max_n) == pytest.approx(want)
+
+
+def test_bleu_is_of_the_corpus_not_the_mean_of_its_texts():
+    """Runs and lengths are added up first: 6 of 8 words, 4 of 6 pairs, no penalty."""
+    texts = words("a b c d", "a b x y")
+    got = bleu(texts, [words("a b c d"), words("a b c d")], 2)
+    assert got == pytest.approx(math.sqrt(6 / 8 * 4 / 6))
+    with pytest.raises(ValueError, match="shorter"):
+        bleu(texts, [words("a b c d")], 2)
 
 
 SIZES = dict(source_vocab_size=23, target_vocab_size=19)
