@@ -85,7 +85,8 @@ c.close("a batch, shape (1, 2, 3)", lambda: centred(x[None, :2]),
         "the mean ran along axis 1: the last axis is -1, however many there are":
             x[None, :2] - x[None, :2].mean(dim=1, keepdim=True),
     })
-c.close("fractions below 0, float64", lambda: centred(torch.tensor([[0.5, -1.25]]).double()),
+fractions = torch.tensor([[0.5, -1.25]]).double()
+c.close("fractions below 0, float64", lambda: centred(fractions),
     [[0.875, -0.875]], hint="the mean of this row is -0.375")
 c.report()
 

@@ -34,7 +34,8 @@ check_reach("one layer, kernel 3", [(3, 1, 1)], 3)
 check_reach("the CNN of the lesson", [(3, 1, 1)] * 4, 9)
 check_reach("dilations 1, 2, 4", [(3, 1, 1), (3, 2, 1), (3, 4, 1)], 15)
 check_reach("strides 2 and 3", [(3, 1, 2), (3, 1, 3)], 7)
-check_reach("strides 2 and 3, and one more layer", [(3, 1, 2), (3, 1, 3), (2, 1, 1)], 13)
+three = [(3, 1, 2), (3, 1, 3), (2, 1, 1)]
+check_reach("strides 2 and 3, and one more layer", three, 13)
 check_reach("all three numbers", [(5, 1, 3), (2, 7, 2), (3, 2, 1)], 50)
 c.report()
 

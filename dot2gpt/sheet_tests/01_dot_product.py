@@ -69,7 +69,8 @@ c.close("two tokens, by hand", lambda: published_from(table), 3.0, mistakes={
     "this is a row of the table: which pairs does `published` multiply?": 9.0,
     "these pairs are row i with another row: `published` keeps row i with row i": 7.0,
 })
-c.close("fractions below 0", lambda: published_from(torch.tensor([[0.5, 2], [1, -0.75]])),
+fractions = torch.tensor([[0.5, 2], [1, -0.75]])
+c.close("fractions below 0", lambda: published_from(fractions),
     -0.25, mistakes={"the whole table is added up": 2.75})
 c.report()
 
@@ -255,7 +256,8 @@ check_recover("two equal tokens, after rounding", noisy,
     "rounding left an eigenvalue below 0: lift it to 0 before the root")
 twice = torch.tensor([[2.0, 1.0, 1.0], [1.0, 2.0, 1.0], [1.0, 1.0, 2.0]]).double()
 check_recover("an eigenvalue that comes twice", twice,
-    "the eigenvalues are 1, 1, 4: `eigh` gives eigenvectors at right angles, `eig` does not")
+    "the eigenvalues are 1, 1, 4: `eigh` gives eigenvectors at right angles, "
+    "`eig` does not")
 c.report()
 
 # %% is_gram (more is tested when it is handed in)
@@ -284,7 +286,8 @@ check_is_gram("[[1, 2], [2, 1]]", torch.tensor([[1.0, 2], [2, 1]]), False,
     "two vectors of length 1 cannot have the dot product 2: False")
 check_is_gram("small numbers", 1e-8 * torch.tensor([[1.0, 2], [2, 1]]), False,
     "the rounding allowed goes with the size of the entries: False")
-check_is_gram("[[2, 1], [1 + 1e-6, 2]]", torch.tensor([[2, 1], [1 + 1e-6, 2]]).double(), True,
+nearly = torch.tensor([[2, 1], [1 + 1e-6, 2]]).double()
+check_is_gram("[[2, 1], [1 + 1e-6, 2]]", nearly, True,
     "a difference of 1e-6 is rounding, beside entries of 2: True")
 check_is_gram("[[1, 1.01], [1.01, 1]]", torch.tensor([[1, 1.01], [1.01, 1]]), False,
     "an eigenvalue of -0.01 is more than rounding: False")

@@ -182,7 +182,8 @@ def compare(what, scores, lengths, want=None):
             "the padding wins: the number filled in is not below these scores": (
                 filled(scores, lengths, -1e6)
             ),
-            "the padding takes the weight: what is filled in must be below every score": (
+            "the padding takes the weight: what is filled in must be below every "
+            "score": (
                 filled(scores, lengths, -1e7) * real(scores, lengths)
             ),
             "the weights do not add to 1: padding was cut after softmax": (
