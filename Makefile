@@ -74,8 +74,8 @@ check: $(VENV)/.ready-tests
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(QUICK)
 
-# nbval, for which the last digits of numbers may differ, with kernels that start fast.
-NBVAL := --nbval -p tests.printed_numbers -p tests.warm_kernels
+# nbval, for which the last digits of numbers may differ.
+NBVAL := --nbval -p tests.printed_numbers
 
 test: $(VENV)/.ready-tests book
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .

@@ -23,7 +23,6 @@ def notebook(path, stored):
 
 def test_what_differs_is_listed_and_what_passed_is_not_run_again(tmp_path, monkeypatch):
     monkeypatch.setattr(machines, "KINDS", [("old", 1)])
-    monkeypatch.setattr(machines, "NBVAL", machines.NBVAL[:-2])  # one kernel: not warm
     good = notebook(tmp_path / "good.ipynb", "loss 0.1235 default")
     bad = notebook(tmp_path / "bad.ipynb", "loss 0.1235 avx2")
     found = machines.survey([good, bad], 1, tmp_path)
