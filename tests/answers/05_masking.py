@@ -266,7 +266,7 @@ SAFE_SOFTMAX = [
     ),
     wrong(
         "in place, the rest right",
-        "writes into the caller's scores",
+        "you changed the tensor that you were given",
         f"""
         def safe_softmax(scores, lengths):{PADDING}
             scores[padding] = -torch.inf

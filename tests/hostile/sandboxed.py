@@ -10,10 +10,13 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
+import nbformat
+
+from grading import clean as clean_html
 from grading import sandbox
 from grading.cgroup import Cgroup
 from grading.grade import Result, grade
@@ -62,9 +65,20 @@ def run(case, folder, folders):
             clean(mark)
 
 
+def as_shown(result):
+    """What is told of a submission, its Markdown as the pages show it."""
+    if not result.notebook:
+        return result.to_json()
+    notebook = nbformat.reads(result.notebook, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = clean_html.markdown(cell.source)
+    return replace(result, notebook=nbformat.writes(notebook)).to_json()
+
+
 def flaws(case, graded):
     """What is not as the case deserves it, in words."""
-    result, told = graded.result, graded.result.to_json()
+    result, told = graded.result, as_shown(graded.result)
     words = "\n".join([*result.notes, *result.reasons.values()])
     secrets = [secret for secret in (*SECRETS, *case.secrets) if secret in told]
     found = {
