@@ -5,7 +5,6 @@ chapter whose answers say which mutants are no mistakes.
 """
 
 import os
-import time
 
 import nbformat
 import pytest
@@ -194,12 +193,10 @@ class _Bar:
 
 def test_a_stopped_run_goes_on_where_it_was_and_judges_nothing_twice(tmp_path):
     chapter, store = _sheet(tmp_path, WEAK), tmp_path / "store"
+    others = _children()  # the warm parent of another test, say
     with pytest.raises(KeyboardInterrupt):
         list(prove([chapter], jobs=2, store=store, bar=_Bar(stop=3)))
-    end = time.monotonic() + 20
-    while _children() and time.monotonic() < end:
-        time.sleep(0.05)  # on a busy machine one that was killed takes a moment
-    assert _children() == []
+    assert _children() <= others
     rest, again, other = _Bar(), _Bar(), _Bar()
     (result,) = prove([chapter], store=store, bar=rest)
     assert rest.done == len(result.mutants) - 3
@@ -222,7 +219,7 @@ def test_a_line_that_was_cut_short_is_judged_again(tmp_path):
 
 def _children():
     with open(f"/proc/self/task/{os.getpid()}/children") as file:
-        return file.read().split()
+        return set(file.read().split())
 
 
 def _case(**changes):

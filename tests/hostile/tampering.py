@@ -131,5 +131,5 @@ _add(
     "a script in the essay",
     "a page runs it",
     write=essay,
-    secrets=("<script", "<img"),
+    secrets=("<script", "onerror"),
 )
