@@ -294,3 +294,75 @@ for d, h, f, n, with_mask in cases:
         atol=1e-4,
     )
 c.report()
+
+# %% look (more is tested when it is handed in)
+c = checks.Checks("Exercise 5 · One operation, done again")
+cases = [(0, 5, 1, False), (1, 7, 2, False), (2, 7, 2, True)]
+for seed, n, uses, any_map in cases:
+    generator = torch.Generator().manual_seed(seed)
+    places = torch.rand(2, n, generator=generator).argsort(-1)
+    if any_map:
+        places = torch.randint(n, (2, n), generator=generator)
+    eye = torch.eye(n, dtype=torch.float64)
+    ends = places
+    for _ in range(uses):
+        ends = ends.gather(1, ends)
+
+    def run(look, n=n, uses=uses, start=eye[places]):
+        state = start.clone()
+        for _ in range(uses):
+            before = state.clone()
+            parts = look(state)
+            if not isinstance(parts, (tuple, list)) or len(parts) != 3:
+                raise checks.Wrong("return three things: queries, keys, values")
+            for name, part in zip(("queries", "keys", "values"), parts):
+                shape, expected = tuple(part.shape), tuple(before.shape)
+                if shape != expected:
+                    raise checks.Wrong(f"{name} are {shape}, expected {expected}")
+            if not torch.equal(state, before):
+                raise checks.Wrong("state was changed in place")
+            state = scaled_dot_product_attention(*parts)[0]
+        return state
+
+    def ids(state, eye=eye):
+        return eye.expand_as(state)
+
+    steps = places  # what fetching the first pointers again and again would give
+    for _ in range(uses):
+        steps = places.gather(1, steps)
+    mistakes = {
+        "nothing moves: keys say which place this is, values what it has found": (
+            eye[places]
+        ),
+        "these are the places themselves: each must take what the other has found": (
+            eye.expand(2, n, n)
+        ),
+        "each place asks who points at it; it should look where it points": (
+            lambda: run(lambda s: (100 * ids(s), s, ids(s)))
+        ),
+        "queries and keys are exchanged: the place that points does the asking": (
+            lambda: run(lambda s: (100 * ids(s), s, s))
+        ),
+        "the weights are spread over all places: scale the scores up": (
+            lambda: run(lambda s: (s, ids(s), s))
+        ),
+        "the scores are scaled up too little for a softmax of this many places": (
+            lambda: run(lambda s: (10 * s, ids(s), s))
+        ),
+        "this is one hop more at each use; it should be twice as many": eye[steps],
+    }
+    want = eye[ends]
+
+    def differs(wrong, want=want):
+        found = wrong() if callable(wrong) else wrong
+        return not torch.allclose(found, want, atol=1e-3)
+
+    c.close(
+        f"{2**uses} hops among {n} places" + (", any pointers" if any_map else ""),
+        lambda: run(look),
+        want,
+        mistakes={why: wrong for why, wrong in mistakes.items() if differs(wrong)},
+        hint="look where you point, and take what you find there",
+        atol=1e-4,
+    )
+c.report()
