@@ -412,7 +412,7 @@ ANSWERS = {
         ),
         wrong(
             "in place",
-            "changed in place",
+            "you changed the tensor that you were given",
             """
             def look(state):
                 places = torch.eye(state.shape[-1], dtype=state.dtype)
