@@ -32,11 +32,11 @@ NBVAL += ["-p", "tests.printed_numbers"]
 SAID = re.compile(r"(PASSED|FAILED|ERROR) (\S+)(?:\.|::)ipynb::(Cell \d+)")
 
 
-def content(path):
+def content(notebook):
     """What a verdict on a notebook depends on, machines aside."""
-    outputs = [cell.get("outputs") for cell in read(path).cells]
+    outputs = [cell.get("outputs") for cell in notebook.cells]
     plug_in = (ROOT / "tests" / "printed_numbers.py").read_text(encoding="utf-8")
-    return fingerprint(read(path)) + json.dumps(outputs) + plug_in
+    return fingerprint(notebook) + json.dumps(outputs) + plug_in
 
 
 def key(text, processor, threads):
@@ -77,12 +77,16 @@ def survey(paths, jobs, root=ROOT):
     """Run what has not passed yet; {(processor, threads): [cells that differ]}."""
     store = root / STORE
     passed = set(json.loads(store.read_text())) if store.exists() else set()
-    texts = {path: content(path) for path in paths}
+    notebooks = {path: read(path) for path in paths}
+    texts = {path: content(notebook) for path, notebook in notebooks.items()}
+    sizes = {
+        path: sum(cell.cell_type == "code" for cell in notebook.cells)
+        for path, notebook in notebooks.items()
+    }
     todo = {
         kind: {p: k for p in paths if (k := key(texts[p], *kind)) not in passed}
         for kind in KINDS
     }
-    sizes = {p: sum(c.cell_type == "code" for c in read(p).cells) for p in paths}
     total = sum(sizes[path] for waiting in todo.values() for path in waiting)
     found = {}
     store.parent.mkdir(exist_ok=True)

@@ -25,15 +25,10 @@ from tqdm import tqdm
 from tools.evidence import page, store
 from tools.evidence.claims import load_all
 from tools.evidence.source import lesson_names, lesson_path, n_asserts
+from tools.execute import QUIET
 from tools.tree import ROOT
 
-ALONE = {
-    "OMP_NUM_THREADS": "1",
-    "OMP_WAIT_POLICY": "passive",
-    "PYTHONHASHSEED": "0",
-    "TQDM_DISABLE": "1",
-    "MPLBACKEND": "Agg",
-}
+ALONE = {**QUIET, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
 
 def wanted(names, with_asserts, again=False):

@@ -227,8 +227,6 @@ def lesson_names():
     """All lessons, their further pages and the appendix, as lesson_path takes them."""
     names = []
     for chapter in chapters():
-        paths = sorted(chapter.lesson.parent.glob("*.ipynb"))
-        others = [p.stem for p in paths if not p.stem.endswith("_exercises")]
         names += [chapter.name] if chapter.lesson.exists() else []
-        names += [f"{chapter.name}/{x}" for x in others if x != chapter.topic]
+        names += [f"{chapter.name}/{page.stem}" for page in chapter.pages]
     return names + [path.stem for path in appendix()]
