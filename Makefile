@@ -7,8 +7,6 @@ PORT ?= 8888
 export OMP_NUM_THREADS ?= 1
 export PYTHONHASHSEED ?= 0
 .DEFAULT_GOAL := help
-# The processor that the notebooks run on in `make test`: not the one of `make execute`.
-PROCESSOR ?= mixed
 .PHONY: help mended book test check machines lab sync execute grade benchmark benchmark-grading clean evidence mutants
 
 help:  ## this list
@@ -74,14 +72,13 @@ check: $(VENV)/.ready-tests
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(QUICK)
 
-# nbval, for which the last digits of numbers may differ.
-NBVAL := --nbval -p tests.printed_numbers
+# nbval, for which the last digits of numbers may differ, with kernels that start fast.
+NBVAL := --nbval -p tests.printed_numbers -p tests.warm_kernels
 
 test: $(VENV)/.ready-tests book
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	$(BIN)/python -m pytest -q -rs -n 2 --dist loadgroup tests
-	TQDM_DISABLE=1 OMP_WAIT_POLICY=passive $(BIN)/python -m tools.machines --as $(PROCESSOR) -- \
-		$(BIN)/python -m pytest -q -n 2 --dist loadfile $(NBVAL) chapters solutions appendix
+	TQDM_DISABLE=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n 2 --dist loadfile $(NBVAL) chapters solutions appendix
 
 machines: $(VENV)/.ready-tests
 	@$(BIN)/python -m tools.machines $(NAMES)

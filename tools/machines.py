@@ -28,7 +28,7 @@ from tools.tree import ROOT, read
 KINDS = [(processor, threads) for threads in (1, 2) for processor in SURVEYED]
 STORE = Path("_build", "machines.json")
 NBVAL = ["-m", "pytest", "-v", "--color=no", "--nbval", "--dist", "loadfile"]
-NBVAL += ["-p", "tests.printed_numbers"]
+NBVAL += ["-p", "tests.printed_numbers", "-p", "tests.warm_kernels"]
 SAID = re.compile(r"(PASSED|FAILED|ERROR) (\S+)(?:\.|::)ipynb::(Cell \d+)")
 
 
