@@ -3,6 +3,7 @@
 - MathJax is one file out of the package sphinx-mathjax-offline.
 - A lesson's first line becomes its bar, chapters are numbered by their folders, and a
   sheet says how to start it.
+- Chinese words are marked as Chinese, for voices and fonts.
 - A button opens the notebook in the reader's own JupyterLab (`BOOK_LAB_URL`).
 - Colab, Binder and "edit" appear only where `BOOK_REPO_URL` says what repository.
 """
@@ -23,6 +24,7 @@ from sphinx import addnodes
 from sphinx.util.fileutil import copy_asset_file
 
 CHAPTER = re.compile(r"chapters/(?P<folder>(?P<number>\d\d)_\w+)/(?P<name>\w+)$")
+CHINESE = re.compile("([\u3400-\u9fff][\u3000-\u303f\u3400-\u9fff\uff00-\uffef]*)")
 SHEET = "_exercises"
 APPENDIX = "appendix/"
 LAB_URL = "http://localhost:8888/lab/tree"
@@ -165,6 +167,24 @@ def mark_chapter(app, doctree):
         bar.parent.insert(bar.parent.index(bar) + 1, start)
 
 
+def mark_chinese(app, doctree):
+    """Give Chinese words in prose their language; a folded summary names its own."""
+    folded = False
+    for text in list(doctree.findall(nodes.Text)):
+        parent = text.parent
+        if isinstance(parent, nodes.raw):
+            folded = "<details lang=" in text or folded and "</details>" not in text
+        elif not folded and CHINESE.search(text):
+            if not isinstance(parent, (nodes.FixedTextElement, nodes.literal)):
+                mark = {"classes": ["language-zh-Hans"]}  # written as lang="zh-Hans"
+                parts = enumerate(CHINESE.split(text))  # every second one is Chinese
+                marked = [
+                    nodes.inline("", part, **mark) if n % 2 else nodes.Text(part)
+                    for n, part in parts
+                ]
+                parent.replace(text, marked)
+
+
 def _evidence_of(app, docname):
     """Return the label of a page's section in *How sure this is*, if it has one."""
     page = Path(app.srcdir, APPENDIX, "evidence.md")
@@ -228,6 +248,7 @@ def setup(app):
     app.connect("builder-inited", copy_mathjax)
     # After Sphinx has collected titles and contents, which these change.
     app.connect("doctree-read", mark_chapter, priority=900)
+    app.connect("doctree-read", mark_chinese, priority=900)
     app.connect("env-updated", rewrite_all)
     app.connect("html-page-context", lab_button, priority=600)
     app.connect("html-page-context", describe, priority=900)

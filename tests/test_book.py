@@ -310,7 +310,8 @@ def project(tmp_path_factory):
         cells=[
             nbformat.v4.new_markdown_cell(
                 "# Title\n\n*5 minutes · gives `f`*\n\nThe idea, $x^2$.\n\n"
-                ":::{note}\nA note.\n:::\n"
+                ":::{note}\nA note.\n:::\n\nThe word 早上好。 and `早`\n\n"
+                '<details lang="zh-Hans"><summary>中文</summary>\n\n早\n\n</details>\n'
             ),
             nbformat.v4.new_code_cell("1 + 1"),
         ],
@@ -342,6 +343,14 @@ def test_rebuild_with_nothing_changed_reads_and_writes_nothing(project):
     printed = build(project)
     assert "0 added, 0 changed, 0 removed" in printed
     assert "no targets are out of date" in printed
+
+
+def test_chinese_words_are_marked_once(project):
+    page = project / "_build" / "html" / "chapters" / "01_a" / "a.html"
+    text = BeautifulSoup(page.read_text("utf-8"), "html.parser")
+    marked = [tag.get_text() for tag in text.find_all(lang="zh-Hans")]
+    assert marked[0] == "早上好。" and marked[1].split() == ["中文", "早"]
+    assert len(marked) == 2, "code and folded summaries need no further mark"
 
 
 def test_new_title_reaches_every_page(project):
