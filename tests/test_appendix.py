@@ -51,7 +51,7 @@ def test_glossary_is_in_order_and_complete():
 def test_chinese_summary_uses_the_words_of_the_glossary(lesson):
     head = read(lesson).cells[0].source
     summary = re.search(
-        r'<details lang="zh"><summary>中文摘要</summary>\n\n(.+?)\n\n</details>',
+        r'<details lang="zh-Hans"><summary>中文摘要</summary>\n\n(.+?)\n\n</details>',
         head,
         re.S,
     )
