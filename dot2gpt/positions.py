@@ -84,15 +84,25 @@ class RotaryAttention(MultiHeadAttention):
         return rotary(q, at), rotary(k, torch.arange(n_keys, device=k.device)), v
 
 
+def _alibi_slopes(n_heads):
+    """The slope of each head, (n_heads,): 2^(-8h/n) for h = 1..n when n is a power of
+    two. Else those of the power below, then every other one of the power above, as
+    the authors' code has it."""
+    below = 2 ** (n_heads.bit_length() - 1)
+    slopes = 2.0 ** (-8 * torch.arange(1, below + 1) / below)
+    between = 2.0 ** (-4 * torch.arange(1, 2 * below, 2) / below)
+    return torch.cat([slopes, between])[:n_heads]
+
+
 def alibi_bias(n_heads, n_queries, n_keys=None):
     """Minus the distance, times a slope for each head (Press et al. 2022).
 
-    Head h of n has slope 2^(-8h/n), h = 1..n. The last query stands at the last key.
+    With n a power of two, head h has slope 2^(-8h/n), h = 1..n; `_alibi_slopes` has the
+    rest. The last query stands at the last key.
     Returns (n_heads, n_queries, n_keys), to be added to the scores.
     Raises ValueError for more queries than keys.
     """
     n_keys = n_queries if n_keys is None else n_keys
     queries = _query_positions(n_queries, n_keys)
     distance = (queries[:, None] - torch.arange(n_keys)).abs()
-    slopes = 2.0 ** (-8 * torch.arange(1, n_heads + 1) / n_heads)
-    return slopes[:, None, None] * -distance
+    return _alibi_slopes(n_heads)[:, None, None] * -distance

@@ -175,3 +175,11 @@ def test_alibi_is_added_to_the_scores_of_its_own_head():
 def test_what_cannot_be_is_refused_with_its_numbers(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("n_heads", [1, 2, 3, 5, 8, 12, 16, 112])
+def test_alibi_slopes_are_those_of_the_authors_for_any_number_of_heads(n_heads):
+    from transformers.models.bloom.modeling_bloom import build_alibi_tensor
+
+    theirs = build_alibi_tensor(torch.ones(1, 2), n_heads, torch.float32)[:, 0, 1]
+    torch.testing.assert_close(-alibi_bias(n_heads, 2)[:, 1, 0], theirs)

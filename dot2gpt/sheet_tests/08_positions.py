@@ -314,7 +314,7 @@ for seed, batch, time, d in cases:
 c.report()
 
 # %% alibi_peak (more is tested when it is handed in)
-c = checks.Checks("Exercise 6 · Why ALiBi misses")
+c = checks.Checks("Exercise 6 · How far one slope can point")
 offsets = [1, 3]
 
 
