@@ -136,6 +136,7 @@ def test_a_sheet_has_exercises_with_time_difficulty_and_hints(path):
     heads = [h for t in text for h in re.findall(r"^## (Exercise .+)", t, re.M)]
     said = re.match(r"\*(\d+) minutes · (\d+) exercises · (\d+) points\*$", bar)
     assert said, bar
+    assert "is handed in, more is tested" in re.sub(r"\s+", " ", text[0])
     assert (int(said[2]), float(said[3])) == (len(heads), points)
     assert 3 <= len(heads) <= 6
     for number, head in enumerate(heads, 1):
