@@ -51,10 +51,11 @@ def sheet(answers=None, *, source=False):
         text = (answers or {}).get(name, STUB)
         if source:
             text = f"### BEGIN SOLUTION\n{RIGHT[name]}\n### END SOLUTION"
-        return _graded(text, name, solution=True)
+        return _graded(text, name, solution=True, goes_on=not source)
 
     def test(name, text, points):
-        return _graded(text, f"test_{name}", grade=True, locked=True, points=points)
+        marks = {"grade": True, "locked": True, "points": points}
+        return _graded(text, f"test_{name}", **marks, goes_on=not source)
 
     return _stable(
         new_markdown_cell(
@@ -94,19 +95,22 @@ def save(notebook, path):
     return path
 
 
-def _graded(text, grade_id, *, solution=False, grade=False, locked=False, points=None):
+def _graded(text, grade_id, *, goes_on=False, points=None, **marks):
+    """A cell of a sheet. goes_on: Run All goes on past its error, as in a release."""
     marks = {
         "schema_version": 3,
         "grade_id": grade_id,
         "cell_type": "code",
-        "solution": solution,
-        "grade": grade,
-        "locked": locked,
+        "solution": False,
+        "grade": False,
+        "locked": False,
         "task": False,
+        **marks,
     }
     if points is not None:
         marks["points"] = points
-    return new_code_cell(text.strip(), metadata={"nbgrader": marks})
+    metadata = {"nbgrader": marks} | ({"tags": ["raises-exception"]} if goes_on else {})
+    return new_code_cell(text.strip(), metadata=metadata)
 
 
 def _stable(*cells):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -96,6 +97,18 @@ def test_validate_says_which_test_fails_and_why(page, lab):
     dialog = page.locator(".jp-Dialog", has_text="Validation Results")
     expect(dialog).to_contain_text("✗ of three: you squared it")
     assert dialog.inner_text().count("The following cell failed") == 1
+
+
+def test_run_all_goes_on_past_a_failing_check(page, lab):
+    page.goto(f"{lab}lab/tree/{SHEET}?reset")
+    page.wait_for_selector(".jp-NotebookPanel .katex")
+    page.click(".lm-MenuBar-itemLabel >> text=Run")
+    page.click(".lm-Menu-itemLabel >> text='Run All Cells'")
+    cells = page.locator(".jp-CodeCell")
+    expect(cells.last.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]:"))
+    failed = cells.filter(has_text="0 of 1 checks pass")
+    assert "✗\tof three\tyou squared it" in failed.inner_text()
+    assert "Traceback" not in failed.inner_text()
 
 
 def test_formgrader_lists_the_assignment(page, lab):
