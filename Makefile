@@ -32,6 +32,8 @@ mended:
 $(VENV)/.ready: requirements.txt pyproject.toml | mended
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing requirements.txt into $(VENV). On Linux torch comes with its GPU libraries, some gigabytes;"
+	@echo "for the small build, of 200 MB: export PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 

@@ -216,7 +216,7 @@ class Characters:
 
 
 def default_config(vocab_size):
-    """The run of chapter 13, made for two cores: (GPTConfig, TrainConfig, batch)."""
+    """A run on characters, made for two cores: (GPTConfig, TrainConfig, batch)."""
     model = GPTConfig(vocab_size, context_length=64, d_model=128, n_heads=4, n_layers=4)
     training = TrainConfig(
         n_steps=2000,
