@@ -230,7 +230,8 @@ def _case(**changes):
         between=(),
         test="c = checks.Checks('c')\nc.close('one', lambda: f(1.5), 1.5)\nc.report()",
     )
-    return Case(**parts | changes)
+    parts |= changes
+    return Case(**parts, visible=parts["test"])
 
 
 def test_what_never_ends_or_eats_memory_or_kills_itself_is_killed():
@@ -257,6 +258,11 @@ def test_a_mutant_that_does_the_same_by_its_kind_is_not_counted():
     ]
     assert judged(_case(test=test), sources) == [SAME, SAME]
     assert judged(_case(), sources) == [VISIBLE, SAME]
+
+
+def test_the_names_of_a_test_are_not_the_answers():
+    case = _case(test="want = 1.5\n" + _case().test)
+    assert judged(case, ["def f(x):\n    return want"]) == [VISIBLE]
 
 
 def test_a_solution_that_fails_its_own_test_is_an_error():

@@ -29,7 +29,7 @@ from tests.answers import load_equivalent
 from tools.execute import fingerprint
 from tools.mutants.bench import Bench, cases
 from tools.mutants.operators import mutants
-from tools.tree import ROOT, chapters, read
+from tools.tree import ROOT, chapters
 
 STORE = ROOT / "_build" / "mutants"
 # Answers through which somebody differentiates, in the tests or in training.
@@ -111,7 +111,7 @@ def key_of(context, mutant):
 
 def made(chapter):
     """(case, its mutants) for each solution cell of a chapter."""
-    for case in cases(read(chapter.solutions)):
+    for case in cases(chapter):
         gradients = bool(GRADIENTS.search(case.source + case.test))
         yield case, mutants(case.source, case.test, gradients)
 
@@ -244,7 +244,7 @@ def _run(wanted, options):
     """Judge, write a report a chapter and print the figures; returns 1 if one fails."""
     os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive")
     done, failed = {c.name: [] for c in wanted}, False
-    order = {c.name: [x.grade_id for x in cases(read(c.solutions))] for c in wanted}
+    order = {c.name: [x.grade_id for x in cases(c)] for c in wanted}
     bar = tqdm(total=0, unit="mutant", mininterval=1)
     try:
         with bar:

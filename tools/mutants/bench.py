@@ -10,7 +10,6 @@ import copy
 import gc
 import math
 import os
-import re
 import resource
 import select
 import signal
@@ -19,15 +18,14 @@ from multiprocessing import get_context
 
 import torch
 
+from grading.bundle import bundle
 from tests import grader
+from tools.tree import read
 
 VISIBLE, HIDDEN, SURVIVED, SAME = "visible", "hidden", "survived", "same"
 _CODES = {VISIBLE: 1, HIDDEN: 2, SURVIVED: 3, SAME: 4}
 MEMORY = 3 * 2**30  # bytes beyond what the solution needs
 PATIENCE = 2  # seconds of CPU, beside five times what the solution takes
-_HIDDEN = re.compile(
-    r"^[ \t]*### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS[^\n]*$", re.S | re.M
-)
 
 
 @dataclass(frozen=True)
@@ -39,26 +37,25 @@ class Case:
     before: tuple[str, ...]
     between: tuple[str, ...]  # cells from the answer to its test
     test: str
-
-    @property
-    def visible(self):
-        return _HIDDEN.sub("", self.test)
+    visible: str  # what learners have of it
 
 
 class Broken(Exception):
     """The solution itself does not pass its test."""
 
 
-def cases(notebook):
-    """The Cases of a sheet, in order."""
+def cases(chapter):
+    """The Cases of a chapter's sheet, in order."""
+    visible = {c.grade_id: c.released for c in bundle(chapter.name, chapter.root).tests}
     ran, waiting, found = [], {}, []
-    for cell in notebook.cells:
+    for cell in read(chapter.solutions).cells:
         meta = cell.metadata.get("nbgrader", {})
         if cell.cell_type == "code" and meta.get("grade"):
             name = meta.grade_id.removeprefix("test_")
             place = waiting.pop(name)
             before, between = tuple(ran[:place]), tuple(ran[place + 1 :])
-            found.append(Case(name, ran[place], before, between, cell.source))
+            tests = cell.source, visible[meta.grade_id]
+            found.append(Case(name, ran[place], before, between, *tests))
         elif cell.cell_type == "code":
             if meta.get("solution"):
                 waiting[meta.grade_id] = len(ran)
@@ -178,7 +175,8 @@ def _try(case, source, test, scope):
     checks.Checks._row = stop_at_the_first
     for number, cell in enumerate([source, *case.between]):
         grader.run_cell(cell, f"<answer {number}>", scope)
-    error, err, _ = grader.run_cell(test, "<test>", scope)
+    # A copy, as `check` makes: the tests' names are not the learner's.
+    error, err, _ = grader.run_cell(test, "<test>", dict(scope))
     return _CODES[VISIBLE] if error or err else _CODES[SURVIVED]
 
 
