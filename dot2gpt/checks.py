@@ -90,9 +90,10 @@ class Checks:
     def close(self, what, got, want, *, mistakes=None, hint="", atol=1e-6):
         """Pass if `got` (a value or a callable) equals `want` to `atol` and in shape.
 
-        mistakes: {hint: the value that this mistake gives}; values may be callables.
-            The first one that `got` equals is the hint shown. Without one, `hint` and
-            the numbers are.
+        mistakes: {hint: the value that this mistake gives}; values may be callables,
+            and None where there is no such mistake. All that `got` equals are the hint
+            shown, since it may be each of them. Without one, `hint` and the numbers
+            are.
         """
 
         def run():
@@ -103,10 +104,13 @@ class Checks:
             problem = _difference(value, target, atol)
             if problem is None:
                 return
-            for mistake, wrong in (mistakes or {}).items():
-                if _difference(value, _array(_value(wrong)), atol) is None:
-                    raise Wrong(mistake)
-            raise Wrong(f"{hint}: {problem}" if hint else problem)
+            found = [
+                mistake
+                for mistake, wrong in (mistakes or {}).items()
+                if (given := _value(wrong)) is not None
+                and _difference(value, _array(given), atol) is None
+            ]
+            raise Wrong("; or: ".join(found) or f"{hint}: {problem}".removeprefix(": "))
 
         return self._row(what, run)
 

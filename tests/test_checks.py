@@ -204,6 +204,16 @@ def test_a_difference_that_printing_hides_is_told():
     assert "was something computed in float32?" in hint
 
 
+def test_all_mistakes_that_it_may_be_are_told():
+    c, wrong = checks.Checks("title"), {"no root": 4.0, "none here": None, "twice": 4}
+    c.close("x", 4.0, 2.0, mistakes=wrong)
+    c.close("x", 3.0, 2.0, mistakes=wrong)
+    assert [hint for *_, hint in c.rows] == [
+        "no root; or: twice",
+        "got 3, expected 2",
+    ]
+
+
 def test_a_nan_in_a_mistake_is_no_error():
     c = checks.Checks("title")
     c.close("x", 1.0, 2.0, mistakes={"zero by zero": math.nan, "all": 7.0})

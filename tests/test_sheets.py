@@ -4,7 +4,7 @@ from functools import cache
 
 import pytest
 
-from tests import grader
+from tests import grader, mistakes
 from tests.answers import load
 from tools.tree import chapters, read
 
@@ -35,12 +35,50 @@ def _cells(chapter, blank=False):
     ]
 
 
+@cache
+def _solved(chapter):
+    """What comes of the solutions, and what is untrue of their tests' mistakes."""
+    told = "from tests import mistakes\nprint(*mistakes.untrue(), sep='\\n', end='')"
+    with mistakes.recorded():
+        outcome = grader.run(
+            [*_cells(chapter), grader.Cell("told", told, is_test=True)]
+        )
+    outcome.feedback.pop("told")
+    return outcome, outcome.shown.pop("told")
+
+
 @pytest.mark.parametrize("chapter", SHEETS, ids=lambda c: c.name)
 def test_the_solutions_get_every_point(chapter):
-    outcome = grader.run(_cells(chapter))
+    outcome, _ = _solved(chapter)
     assert not outcome.broken
     assert {k: v for k, v in outcome.feedback.items() if v} == {}
     assert outcome.feedback, "no test cell"
+
+
+@pytest.mark.parametrize("chapter", SHEETS, ids=lambda c: c.name)
+def test_each_mistake_can_be_made_and_is_no_other(chapter):
+    assert _solved(chapter)[1] == ""
+
+
+def test_a_mistake_that_is_none_and_two_that_are_one_are_found():
+    code = """
+from dot2gpt import checks
+c = checks.Checks("t")
+for n in (2, 3):
+    never, nan = {"never": 2 * n, "half": n}, {"nothing": float("nan")}
+    c.close("x", 2 * n, 2 * n, mistakes=never | nan)
+    c.close("y", n, n, mistakes={"two": 2, "four": 4, "same": 4, "NaN": float("nan")})
+    c.close("z", n, n, mistakes={"two": 2 if n > 2 else None, "less": n - 1})
+"""
+    told = "from tests import mistakes\nfor line in mistakes.untrue(): print(line)"
+    cells = [grader.Cell("", code), grader.Cell("told", told, is_test=True)]
+    with mistakes.recorded():
+        lines = grader.run(cells).shown["told"].splitlines()
+    assert lines == [
+        "t: never wrong: 'never'",
+        "t: any NaN is called 'nothing'",
+        "t: always the same: 'four' and 'same'",
+    ]
 
 
 @pytest.mark.parametrize("chapter", SHEETS, ids=lambda c: c.name)

@@ -7,7 +7,7 @@ c = checks.Checks("Exercise 1 · How far a stack sees")
 def check_reach(what, layers, want):
     steps = [math.prod(s for _, _, s in layers[:n]) for n in range(len(layers) + 1)]
     spans = [(k - 1) * d for k, d, _ in layers]
-    c.close(what, lambda: reach(layers), want, mistakes=distinct({
+    c.close(what, lambda: reach(layers), want, mistakes={
         "the token where one starts is missing: add 1": want - 1,
         "a kernel of k sees k - 1 tokens more, not k":
             1 + sum(k * d * n for (k, d, _), n in zip(layers, steps)),
@@ -26,7 +26,7 @@ def check_reach(what, layers, want):
         "strides multiply: two layers of stride 2 make steps of 4":
             1 + sum(n * (1 + sum(s - 1 for _, _, s in layers[:i]))
                     for i, n in enumerate(spans)),
-    }), hint="add up (kernel - 1) · dilation · (product of the strides below)")
+    }, hint="add up (kernel - 1) · dilation · (product of the strides below)")
 
 
 check_reach("no layer", [], 1)
@@ -48,10 +48,10 @@ def check_paths(time, kernel, recurrent, convolution, dilated):
         return lambda: path_lengths(time, kernel)[name]
 
     where = f"time {time}, kernel {kernel}: "
-    c.close(where + "recurrent", part("recurrent"), recurrent, mistakes=distinct({
+    c.close(where + "recurrent", part("recurrent"), recurrent, mistakes={
         "these are the steps after the first one: step 1 counts as well": time - 1,
         "an RNN reads one token at each step": convolution,
-    }))
+    })
     low = (time - 1) // (kernel - 1)
     c.close(where + "convolution", part("convolution"), convolution, mistakes={
         "rounded down: the first token stays just out of reach": low,
@@ -60,14 +60,14 @@ def check_paths(time, kernel, recurrent, convolution, dilated):
         "each layer adds kernel - 1 tokens, not kernel; and round up": time // kernel,
     })
     roots = max(n for n in range(99) if kernel**n <= time)
-    c.close(where + "dilated", part("dilated"), dilated, mistakes=distinct({
+    c.close(where + "dilated", part("dilated"), dilated, mistakes={
         "rounded down: the first token stays just out of reach": roots,
         "one layer too many: look at math.log(125, 5), or at what "
             "happens where time is a power of kernel": dilated + 1,
         "this is the stack without dilation": convolution,
         "the dilations are powers of the kernel, not of 2":
             math.ceil(math.log2((time - 1) / (kernel - 1) + 1)),
-    }))
+    })
     c.close(where + "attention", part("attention"), 1,
             hint="attention looks at any token directly")
 

@@ -34,7 +34,7 @@ for row, (name, score) in enumerate(cases):
             ),
             "the scores are not 0 here: a visible key counts exp(score)": kept(0.0),
             "the exponential is missing: a score counts exp(score), not itself": (
-                hidden_keys / (visible_keys * score + hidden_keys)
+                (hidden_keys / (visible_keys * score + hidden_keys)).nan_to_num()
             ),
             "the hidden keys count exp(0) = 1 each, and the visible ones exp(score)": (
                 hidden_keys * math.exp(score)

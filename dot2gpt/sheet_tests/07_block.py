@@ -125,11 +125,11 @@ for seed, d_model, d_out in cases:
         want,
         mistakes={
             "gamma scales columns of the weight, one for each feature, not rows": (
-                F.linear(x, weight * gamma[:, None]) if square else math.nan
+                F.linear(x, weight * gamma[:, None]) if square else None
             ),
             "the weight is unchanged: gamma belongs into it": F.linear(x, weight),
             "the weight is transposed: it is (d_out, d_model)": (
-                x @ folded if square else math.nan
+                x @ folded if square else None
             ),
         },
         hint="the weight does not do what gamma and the old weight did",
@@ -139,9 +139,7 @@ for seed, d_model, d_out in cases:
         lambda: answer()[1],
         bias + shift,
         mistakes={
-            "beta goes through the weight as well": (
-                bias + beta if square else math.nan
-            ),
+            "beta goes through the weight as well": bias + beta if square else None,
             "beta is added after gamma has done its work: use the old weight": (
                 bias + folded @ beta
             ),
@@ -204,7 +202,7 @@ for n in layers:
                     slow**0.5 if order == "pre-norm" else fast**0.5
                 ),
                 "the input itself is one of the parts: 1 + n_layers of them": (
-                    1 / n if n else math.nan
+                    1 / n if n else None
                 ),
             },
             atol=1e-9,

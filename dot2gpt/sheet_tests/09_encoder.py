@@ -119,7 +119,7 @@ for case, total in totals:
         f"sizes {case}",
         lambda: count(case),
         total,
-        mistakes={why: n for why, n in wrong_totals.items() if n != total},
+        mistakes=wrong_totals,
         atol=0,
     )
 c.report()

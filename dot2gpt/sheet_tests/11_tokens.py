@@ -142,6 +142,7 @@ def tokens_of(piece, merges, by_hand=None):
 
 
 tokens_of(b"abc", [(b"b", b"c"), (b"a", b"b")], [97, 256])
+tokens_of(b"abc", [(b"b", b"c"), (b"a", b"b"), (b"a", b"bc")], [258])
 tokens_of(b"banana", [(b"a", b"n"), (b"an", b"a")], [98, 256, 257])
 tokens_of(b"aaaaa", [(b"a", b"a")], [256, 256, 97])
 c.report()

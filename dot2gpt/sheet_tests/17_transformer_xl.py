@@ -81,6 +81,7 @@ c.report()
 # %% earliest (more is tested when it is handed in)
 c = checks.Checks("Exercise 2 · How far does it see?")
 cases = [(23, 4, 4, 2), (40, 16, 1, 2)]  # position, segment, memory, layers
+cases += [(38, 5, 7, 2), (9, 4, 8, 3), (29, 8, 3, 1)]
 
 
 def measured(position, segment, length, n_layers):
@@ -113,10 +114,9 @@ for position, segment, length, n_layers in cases:
     want = measured(position, segment, length, n_layers)
     sizes = position, segment, length, n_layers
     wrong = {hint: max(0, rule(*sizes)) for hint, rule in rules.items()}
-    if length and want == 0:
-        wrong["before the start of the text there is nothing: position 0 at least"] = (
-            position // segment * segment - n_layers * length
-        )
+    wrong["before the start of the text there is nothing: position 0 at least"] = (
+        None if want else position // segment * segment - n_layers * length
+    )
     label = f"position {position}, segments of {segment}, memory {length}"
     c.close(
         f"{label}, {n_layers} layers",
