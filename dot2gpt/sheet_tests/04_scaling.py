@@ -301,8 +301,11 @@ check_temperature(
     1.0,
     rising,
 )
-check_temperature("16 scores, t = 3", *scores_with(16, 3.0), 3.0, rising)
-check_temperature("11 large scores, t = 700", *scores_with(11, 700.0), 700.0, bracket)
+check_temperature("16 scores, t = 2.7", *scores_with(16, 2.7), 2.7, rising)
+check_temperature("11 large scores, t = 703", *scores_with(11, 703.1), 703.1, bracket)
+apart = torch.tensor([0.0, 0.002, 0.001], dtype=torch.float64)
+cold = torch.special.entr(torch.softmax(apart / 1e-4, -1)).sum().item()
+check_temperature("3 scores 0.001 apart, t = 0.0001", apart, cold, 1e-4, bracket)
 four = torch.tensor([0.0, 1, 2, 3])
 c.raises(
     "a target above ln 4",
@@ -310,5 +313,17 @@ c.raises(
     lambda: temperature_for(four, 1.5),
     says=["1.5"],
     hint="no temperature gives 4 keys an entropy of 1.5: that is more than ln 4",
+)
+c.raises(
+    "a target of exactly ln 4",
+    ValueError,
+    lambda: temperature_for(four, math.log(4)),
+    hint="an entropy of ln 4 is only the limit for t → ∞",
+)
+c.raises(
+    "a target of exactly 0",
+    ValueError,
+    lambda: temperature_for(four, 0.0),
+    hint="an entropy of 0 is only the limit for t → 0",
 )
 c.report()
