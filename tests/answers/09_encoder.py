@@ -339,6 +339,14 @@ ANSWERS = {
             ),
         ),
         wrong(
+            "the digits 0 to 3 alone",
+            "9 is one of them",
+            TRY.format(
+                order="torch.randperm(9)",
+                differs="not torch.equal(task(digits[order] % 4), task(digits % 4)[order])",
+            ),
+        ),
+        wrong(
             "only the first two exchanged",
             "some leave the last place",
             TRY.format(
@@ -397,7 +405,7 @@ ANSWERS = {
             """
             def needs_positions(task):
                 torch.manual_seed(1)
-                for digits in torch.randint(0, 4, (30, 6)):
+                for digits in torch.randint(0, 10, (60, 6)):
                     for i in range(6):
                         for j in range(i):
                             order = torch.arange(6)
