@@ -144,7 +144,9 @@ def tokens_of(piece, merges, by_hand=None):
 tokens_of(b"abc", [(b"b", b"c"), (b"a", b"b")], [97, 256])
 tokens_of(b"abc", [(b"b", b"c"), (b"a", b"b"), (b"a", b"bc")], [258])
 tokens_of(b"banana", [(b"a", b"n"), (b"an", b"a")], [98, 256, 257])
-tokens_of(b"aaaaa", [(b"a", b"a")], [256, 256, 97])
+tokens_of(b"a" * 7, [(b"a", b"a"), (b"aa", b"aa"), (b"aaaa", b"aa")], [258, 97])
+tokens_of(b"\xff\x00\xff\x00", [(b"\xff", b"\x00")], [256, 256])
+tokens_of(b"abc", [], [97, 98, 99])
 c.report()
 
 # %% probes (more is tested when it is handed in)
@@ -187,6 +189,11 @@ c.that(
 caught("writes everything in small letters", str.lower)
 caught("makes two spaces one", lambda text: re.sub(" +", " ", text))
 caught("knows only ASCII", lambda text: text.encode("ascii", "replace").decode())
+caught("cuts spaces off the end", lambda text: text.rstrip(" "))
+caught(
+    "knows only characters up to 65,535",
+    lambda text: "".join(ch if ord(ch) < 65_536 else "?" for ch in text),
+)
 c.report()
 
 # %% bits_per_byte (more is tested when it is handed in)
