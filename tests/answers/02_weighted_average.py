@@ -800,6 +800,7 @@ EQUIVALENT = {
         "return x.mean(0, keepdim=True).expand_as(x), …": "expands to the same",
         "return …largest.sum(1, keepdim=True)": "the table has two axes",
     },
+    "steps_to_meet": {"return spoiling(x, (None))": "x is another tensor by then"},
     "counterexamples": {
         '"apart": …': "other tokens that refute it: any will do",
         '"mean": …': "other tokens that refute it: any will do",

@@ -488,3 +488,38 @@ ANSWERS = {
         ),
     ],
 }
+
+_NEAREST = "the nearest of the four is the same one"
+_COLUMN = "the number that is read has the same row and column"
+_APART = "another second token, also far from the first two"
+
+EQUIVALENT = {
+    "std_after": {
+        'if order <= "no norm":': "the other names come later in the alphabet",
+        'if order >= "pre-norm":': "post-norm comes before it in the alphabet",
+        "return rounded(1.0)": "it is whole",
+    },
+    "faults": {
+        "tokens = torch.tensor([[-1.0, 1.0], [2.0, -1.0]])": _COLUMN,
+        "tokens = torch.tensor([[-1.0, 1.0], [0.0, -1.0]])": _COLUMN,
+        "results = {…**-0.45…": _NEAREST,
+        'results = {…("eps",): 0.45, …': _NEAREST,
+        "results[…] = 1 / (3**0.5 + 1)": _NEAREST,
+        "results[…] = 1 / (2 + 1)": _NEAREST,
+        "results[…] = 1 / (2**1.0 + 1)": _NEAREST,
+        "results[…] = 1 / (2**0.45 + 1)": _NEAREST,
+        "found += … abs(value - results[names]))": "a distance has no sign",
+        "other = torch.tensor([[-1.0, 1.0]])": "a token alone: none changes it",
+        "other = torch.tensor([[-1.0, 1.0], [3.0, 5.0]])": _APART,
+        "other = torch.tensor([[-1.0, 1.0], [6.0, 3.0]])": _APART,
+        "other = torch.tensor([[-1.0, 1.0], [4.0, 3.0]])": _APART,
+        "other = torch.tensor([[-1.0, 1.0], [5.0, 4.0]])": _APART,
+        "other = torch.tensor([[-1.0, 1.0], [5.0, 2.0]])": _APART,
+        "if not torch.allclose(norm(other, …": "either of the two may come first",
+    },
+    "apart": {
+        "mean = x.mean(0)": "a row is as good as a table of one row",
+        "mean = x.mean(0, keepdim=False)": "a row is as good as a table of one row",
+        "return ((mean - x).norm() / …": "a distance has no sign",
+    },
+}

@@ -575,3 +575,37 @@ ANSWERS = {
         ),
     ],
 }
+
+EQUIVALENT = {
+    "rises": {
+        "table = sinusoidal_positions(time, d_model)…": "rounding is below any step",
+        "return [t for t in range(1 + 1, time) …": "none is as similar to 0 as itself",
+        "return [t for t in range(2, time) …": "none is as similar to 0 as itself",
+        "return … if similarity[t] >= similarity[t - 1]]": "no two are equal",
+    },
+    "shift_matrix": {
+        "for i in range(-(-d_model // 2)):": "d_model is even",
+        "blocks.append(torch.tensor([[c, s], [-s, c]]…))": "no dtype is asked",
+    },
+    "order_of_halves": {
+        "return [*range(0, d_k - 1, 2), …": "d_k is even, so d_k - 1 was not there",
+        "return [*range(0, d_k, 2), *range(1, d_k + 1, 2)]": "d_k is even: not added",
+    },
+    "rotary_halves": {
+        "pairs = torch.arange(0, d_k, 2…": "no dtype is asked",
+        "cos, sin = angles.cos(), …": "no dtype is asked",
+        "cos, sin = …, angles.sin()": "no dtype is asked",
+    },
+    "exchangeable": {
+        "for i in range(0, time - 1):": "no token comes after the last one",
+        "for i in range(0, time + 1):": "no token comes after the last one",
+        "if torch.equal(mask, mask[order][:, order]):": "equal both ways round",
+    },
+    "mended": {
+        "position = torch.arange(time…": "positions are whole in every dtype",
+        "pairs = torch.arange(0, d_model, 2…": "no dtype is asked",
+        "table = torch.ones(time, d_model, dtype=x.dtype)": "all of it is written",
+        "table = torch.zeros(time, d_model)": "no dtype is asked",
+        "table[:, ::2] = torch.sin(angles)": "the same columns",
+    },
+}
