@@ -580,3 +580,39 @@ ANSWERS = {
         ),
     ],
 }
+
+_DRAWS = "another draw, or as good a number of draws"
+_TASK = "another task that is as good"
+
+EQUIVALENT = {
+    "ceiling": {
+        'if without >= "the future":': "it is the last name in the alphabet",
+        'if without >= "positions":': "what comes later in the alphabet has returned",
+        "generator = torch.Generator().manual_seed(…": _DRAWS,
+        "shape = 20001, time - 1": _DRAWS,
+        "shape = 19999, time - 1": _DRAWS,
+        "shape = 10000, time - 1": _DRAWS,
+        "others = torch.randint(0, vocab_size, shape)": _DRAWS,
+        "commonest = F.one_hot(others)…": "so many draws hold every token",
+        "commonest = …keepdim=True…": "the mean is over all axes",
+        "commonest = F.one_hot(others, vocab_size).sum(1).amax(1)": "the last axis",
+        "return commonest.float().mean().item() / (time - 1)": "right to 0.01 is asked",
+        "return rounded(1.0)": "it is whole",
+    },
+    "mended": {"return spoiling(x, (x))": "x is another tensor by then"},
+    "needs_positions": {
+        "generator = torch.Generator().manual_seed(…": _DRAWS,
+        "for _ in range(…": _DRAWS,
+        "digits = torch.randint(0, 10, (8,))": _DRAWS,
+        "order = torch.randperm(8)": _DRAWS,
+        "if not torch.equal(task(digits)[order], …": "equal both ways round",
+    },
+    "my_task": {
+        "larger = digits[None, :] >= …": _TASK,
+        "larger = digits[None, :] < …": _TASK,
+        "return larger.sum(0).clamp(max=9)": _TASK,
+        "return larger.sum(1).clamp(max=8)": _TASK,
+        "return larger.sum(1).clamp(max=4)": _TASK,
+    },
+    "mirror": {"for i in range(0, d_model - 1, 2):": "d_model is even"},
+}
