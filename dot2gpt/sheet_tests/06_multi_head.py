@@ -72,39 +72,45 @@ c.report()
 # %% repaired (more is tested when it is handed in)
 c = checks.Checks("Exercise 2 · A published class that trains: mended")
 cases = [(0, 2, 5, 12, 3), (1, 1, 7, 8, 1)]
-for seed, batch, time, d_model, n_heads in cases:
+
+
+def compare(seed, batch, time, d_model, n_heads):
     torch.manual_seed(seed)
     x = torch.randn(batch, time, d_model, dtype=torch.float64)
-    w = [torch.randn(d_model, d_model, dtype=x.dtype) / 3 for _ in range(4)]
-    q, k, v = (split_heads(x @ m, n_heads) for m in w[:3])
+    *w, w_o = (torch.randn(d_model, d_model, dtype=x.dtype) / 3 for _ in range(4))
+    q, k, v = (split_heads(x @ m, n_heads) for m in w)
 
-    def joined(q=q, k=k, v=v, w=w, scale=None):
-        return F.scaled_dot_product_attention(q, k, v, scale=scale), w[3]
+    def heads(scale=None):
+        return F.scaled_dot_product_attention(q, k, v, scale=scale)
 
-    def wide(q=q, k=k, v=v, w=w, d_model=d_model):
-        return merge_heads(joined(q, k, v, w, d_model**-0.5)[0]) @ w[3]
-
-    out, last = joined()
     c.close(
         f"batch={batch}, time={time}, d_model={d_model}, n_heads={n_heads}",
-        lambda: repaired(x, *w, n_heads),
-        merge_heads(out) @ last,
+        lambda: repaired(x, *w, w_o, n_heads),
+        merge_heads(heads()) @ w_o,
         mistakes={
-            "heads and positions are still mixed": published(x, *w, n_heads),
-            "the scale is √d_k of one head, not √d_model": wide(),
-            "the scale 1/√d_k is missing": merge_heads(joined(scale=1.0)[0]) @ last,
-            "the output projection w_o is missing": merge_heads(out),
-            "the numbers of a head are interleaved with the other heads'": lambda: (
-                out.permute(0, 2, 3, 1).flatten(2) @ last
+            "heads and positions are still mixed": published(x, *w, w_o, n_heads),
+            "the scale is √d_k of one head, not √d_model": (
+                merge_heads(heads(d_model**-0.5)) @ w_o
+            ),
+            "the scale 1/√d_k is missing": merge_heads(heads(1.0)) @ w_o,
+            "the output projection w_o is missing": merge_heads(heads()),
+            "the numbers of a head are interleaved with the other heads'": (
+                heads().permute(0, 2, 3, 1).flatten(2) @ w_o
             ),
         },
     )
+
+
+for case in cases:
+    compare(*case)
 c.report()
 
 # %% contributions (more is tested when it is handed in)
 c = checks.Checks("Exercise 3 · The output is a sum over heads")
 cases = [(0, 2, 5, 12, 3), (1, 1, 4, 10, 1)]
-for seed, batch, time, d_model, n_heads in cases:
+
+
+def compare(seed, batch, time, d_model, n_heads):
     torch.manual_seed(seed)
     module = MultiHeadAttention(d_model, n_heads).double()
     state = {name: value.detach() for name, value in module.state_dict().items()}
@@ -143,6 +149,10 @@ for seed, batch, time, d_model, n_heads in cases:
         whole,
         hint="the heads do not add up to the output without w_o.bias",
     )
+
+
+for case in cases:
+    compare(*case)
 c.report()
 
 # %% to_torch (more is tested when it is handed in)
@@ -214,7 +224,9 @@ c.report()
 # %% grouped_attention (more is tested when it is handed in)
 c = checks.Checks("Exercise 5 · Fewer keys than queries")
 cases = [(0, 6, 2, 5), (1, 4, 4, 3), (2, 4, 1, 3)]
-for seed, n_heads, n_groups, time in cases:
+
+
+def compare(seed, n_heads, n_groups, time):
     torch.manual_seed(seed)
     q = torch.randn(2, n_heads, time, 7, dtype=torch.float64)
     k = torch.randn(2, n_groups, time, 7, dtype=torch.float64)
@@ -242,12 +254,16 @@ for seed, n_heads, n_groups, time in cases:
         ),
     }
 
-    def attend(q=q, k=k, v=v):
+    def attend():
         with checks.by_hand("fused attention"):
             return grouped_attention(q, k, v)
 
     label = f"{n_heads} query heads, {n_groups} key heads, time={time}"
     c.close(label, attend, true, mistakes=mistakes)
+
+
+for case in cases:
+    compare(*case)
 c.report()
 
 # %% rank_heads (more is tested when it is handed in)

@@ -465,3 +465,20 @@ ANSWERS = {
         ),
     ],
 }
+
+EQUIVALENT = {
+    "hides": {
+        "return n_heads <= 1 or time == 1": "there is no number of heads below 1",
+        "return n_heads == 1 or time <= 1": "there is no time below 1",
+    },
+    "repaired": {"d_k = -(-d_model // n_heads)": "n_heads divides d_model"},
+    "grouped_attention": {
+        "share = -(-q.shape[1] // k.shape[1])": "n_groups divides n_heads",
+        "share = q.shape[1] // v.shape[1]": "there are as many values as keys",
+        "return spoiling(k, …": "k is a copy by then",
+        "return spoiling(v, …": "v is a copy by then",
+    },
+    "rank_heads": {
+        "without = …gone in range(0, n_heads + 1)]": "one loss more, not read",
+    },
+}
