@@ -260,11 +260,11 @@ c.report()
 c = checks.Checks("Exercise 6 · The temperature for an entropy")
 
 
-def scores_with(n_keys, t, dtype=torch.float64):
+def scores_with(n_keys, t):
     """Scores and the entropy that t gives them, so that t is the known answer."""
     torch.manual_seed(n_keys)
-    scores = torch.randn(n_keys, dtype=dtype) * t
-    weights = torch.softmax(scores.double() / t, -1)
+    scores = torch.randn(n_keys, dtype=torch.float64) * t
+    weights = torch.softmax(scores / t, -1)
     return scores, torch.special.entr(weights).sum().item()
 
 
@@ -285,7 +285,9 @@ def check_temperature(what, scores, target, t, hint):
         if abs(entropy_of(found) - bits) < 1e-4:
             raise checks.Wrong("its entropy in bits is the target: use the natural log")
         if abs(found / t - 1) < 1e-2:
-            raise checks.Wrong("close, but not to one part in a million: go on halving")
+            raise checks.Wrong(
+                "close, but not to one part in a million: go on halving, in float64"
+            )
         got = f"the entropy is {entropy_of(found):.4f}, not {target:.4f}"
         raise checks.Wrong(f"{got}: {hint}")
 
@@ -306,7 +308,9 @@ check_temperature("11 large scores, t = 703", *scores_with(11, 703.1), 703.1, br
 apart = torch.tensor([0.0, 0.002, 0.001], dtype=torch.float64)
 cold = torch.special.entr(torch.softmax(apart / 1e-4, -1)).sum().item()
 check_temperature("3 scores 0.001 apart, t = 0.0001", apart, cold, 1e-4, bracket)
-four = torch.tensor([0.0, 1, 2, 3])
+four = torch.tensor([0.0, 1, 2, 3])  # float32: 1e-7 of the entropy is much of t here
+hot = torch.special.entr(torch.softmax(four.double() / 20, -1)).sum().item()
+check_temperature("float32 scores, t = 20", four, hot, 20.0, rising)
 c.raises(
     "a target above ln 4",
     ValueError,

@@ -610,3 +610,32 @@ ANSWERS = {
     "head": HEAD,
     "temperature_for": TEMPERATURE_FOR,
 }
+
+EQUIVALENT = {
+    "query_gradient": {
+        "….detach()…": "nobody differentiates through this gradient",
+        "scale = math.sqrt(q.shape[1])": "q has two axes",
+        "scale = math.sqrt(k.shape[-1])": "keys are as wide as queries",
+        "mean = (weights * to_weights).sum(1, keepdim=True)": "there are two axes",
+    },
+    "divisor_of": {
+        "q, k = torch.ones(1, d_k), torch.zeros(2, d_k)": "the scores are 1 and 0 too",
+        "q, k = torch.zeros(2, d_k), torch.zeros(2, d_k)": "a second query, not read",
+        "q, k = torch.zeros(1, d_k), torch.zeros(3, d_k)": "a third key, not read",
+        "q[(-1), 0] = k[0, 0] = 1 # the scores are 1 and 0": "there is one query",
+        "return 1 / math.log(…weights[(-1), …": "there is one query",
+    },
+    "temperature_for": {
+        "low = high = 2.0": "the range grows from there as well",
+        "while entropy(low) >= target:": "a range that is twice as wide",
+        "while entropy(high) <= target:": "a range that is twice as wide",
+        "low //= 2": "a range from 0, which is below every t",
+        "low /= 3": "a range that is a little wider",
+        "high *= 3": "a range that is a little wider",
+        "for _ in range(0, 60 …": "one halving more or less, far below a millionth",
+        "for _ in range(0 + 1, 60):": "one halving less, far below a millionth",
+        "for _ in range(61):": "one halving more, far below a millionth",
+        "for _ in range(59):": "one halving less, far below a millionth",
+        "if entropy(middle) <= target:": "the end of the range is t to a millionth",
+    },
+}
