@@ -628,3 +628,8 @@ ANSWERS = {
         ),
     ],
 }
+
+EQUIVALENT = {
+    "mended": {"return spoiling(x, (x))": "x is another tensor by then"},
+    "gap": {"return (torch.stack(steps, 1) - at_once)…": "a distance has no sign"},
+}

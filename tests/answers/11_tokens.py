@@ -441,3 +441,13 @@ ANSWERS = {
     "bits_per_byte": BITS_PER_BYTE,
     "table_gradient": TABLE_GRADIENT,
 }
+
+EQUIVALENT = {
+    "probes": {
+        "probes = […": "in another order, or without Good Morning",
+        "'…_',": "a letter more changes no fault",
+        "'',": "Windows has a capital letter, as Good Morning has",
+    },
+    "bits_per_byte": {"return … / len(text.encode('utf-8_'))": "the same to Python"},
+    "table_gradient": {"….detach()": "nobody differentiates through this gradient"},
+}
