@@ -439,7 +439,7 @@ for vocab_size, epsilon in cases:
             low += third
     best = loss(low)
     share, others = epsilon / (vocab_size - 1), vocab_size - 1
-    right = 1 - epsilon + epsilon / vocab_size
+    likely = 1 - epsilon + epsilon / vocab_size
     label = f"vocab_size={vocab_size}, epsilon={epsilon}"
     c.close(
         f"floor, {label}",
@@ -450,12 +450,12 @@ for vocab_size, epsilon in cases:
                 -(1 - epsilon) * math.log(1 - epsilon)
                 - others * share * math.log(share)
             ),
-            "the other tokens have a part in the loss": -right * math.log(right),
+            "the other tokens have a part in the loss": -likely * math.log(likely),
             "that is the loss of the right token, not the whole cross-entropy": (
-                -math.log(right)
+                -math.log(likely)
             ),
             "there are vocab_size - 1 other tokens": (
-                -right * math.log(right)
+                -likely * math.log(likely)
                 - epsilon / vocab_size * math.log(epsilon / vocab_size)
             ),
             "nats, not bits": best / math.log(2),
@@ -474,7 +474,7 @@ for vocab_size, epsilon in cases:
             "each other token has epsilon / vocab_size, not epsilon": (
                 math.log((1 - epsilon) / epsilon)
             ),
-            "a logit is a logarithm of a probability": right - epsilon / vocab_size,
+            "a logit is a logarithm of a probability": likely - epsilon / vocab_size,
         },
         hint="softmax of these logits should be the smoothed target",
         atol=1e-5,
