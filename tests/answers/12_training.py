@@ -471,3 +471,31 @@ ANSWERS = {
     "direction_kept": DIRECTION_KEPT,
     "plateau_schedule": PLATEAU_SCHEDULE,
 }
+
+_FACTOR = "any factor above 0 leaves the direction of the whole vector"
+
+EQUIVALENT = {
+    "lowest_loss": {"return rounded(0.0)": "it is whole"},
+    "loss_and_gradient": {
+        "….detach()…": "nobody differentiates what is worked out by hand",
+        "….logsumexp(1, …": "the last of two axes",
+        "… F.one_hot(index, logits.shape[1])": "the last of two axes",
+        "….arange(len(logits))…": "there is a row of logits for each target",
+    },
+    "which_optimiser": {
+        "w, m, v = start, …": "nothing is changed in place",
+        "decays = kind in (…, …)": "the same two names",
+        "names = …": "the same four names: there is no tie",
+        "… (end - run(kind)).abs()…": "the absolute difference is the same",
+    },
+    "direction_kept": {
+        'if per <= "model":': "of the two names it is the first",
+        "after = before": _FACTOR,
+        "after = before …": _FACTOR,
+        "return (after @ before …": "a dot product is symmetric",
+    },
+    "plateau_schedule": {
+        "if step <= warm_up:": "at its end the warm-up is at the peak, too",
+        "if step < decay_from:": "the way down begins at the peak",
+    },
+}

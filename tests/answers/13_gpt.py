@@ -715,3 +715,27 @@ ANSWERS = {
     "predicted_lines": LINES,
     "tied_gradients": TIED,
 }
+
+EQUIVALENT = {
+    "accumulated_gradient": {
+        "weight = weight.clone().requires_grad_()": "what is given is a plain tensor",
+        "weight = weight.detach().requires_grad_()": "nothing is changed in place",
+        "inputs.detach() @ weight, …": "the inputs learn nothing",
+        "(loss / total).backward()": "PyTorch gives an ignored target the gradient 0",
+        "(loss / max(total, 0)).backward()": (
+            "PyTorch gives an ignored target the gradient 0"
+        ),
+        "return spoiling(weight, (weight.grad))": "by then this is a copy",
+    },
+    "predicted_lines": {
+        "stays = torch.eye(… - chain.T": "0 on the other side: the sign is free",
+        "stays = chain.T - torch.eye(n)": "0 and 1 are exact in float32",
+        "….solution[:, (-1)]": "there is one column",
+        "….entr(chain).sum(1)…": "the last of two axes",
+    },
+    "tied_gradients": {
+        "….detach()…": "nobody differentiates what is worked out by hand",
+        "….softmax(1)…": "the last of two axes",
+        "error = error / len(targets)…": "there are as many targets as ids",
+    },
+}

@@ -714,3 +714,34 @@ ANSWERS = {
     "read_on": READ_ON,
     "three_texts": THREE_TEXTS,
 }
+
+EQUIVALENT = {
+    "limits": {
+        "largest = logits == logits.amax(-1, keepdim=True)": "truths count as 0 and 1",
+        "allowed = logits > -math.inf": "truths count as 0 and 1",
+        "largest = (logits >= …": "nothing is larger than the largest",
+    },
+    "nucleus": {
+        "… = probabilities.sort(descending=True, stable=True)": "-1 is the default",
+        "… = probabilities.sort(dim=-1, descending=True)": (
+            "on a CPU PyTorch sorts stably, asked or not"
+        ),
+        "….sort(dim=-1, descending=True, stable=False)": (
+            "on a CPU PyTorch sorts stably, asked or not"
+        ),
+        "kept = sorted_.cumsum(-1).roll(1) < p": (
+            "what comes from the row before is the first place, which is set next"
+        ),
+        "return torch.ones_like(kept).scatter(…": "every place is written",
+        "return kept.scatter(…": "every place is written",
+    },
+    "log_likelihoods": {
+        "… [1] * (time - len(text)) …": "any id that exists will do",
+        "log_p = model(ids)[:, :].log_softmax(-1)": "gather leaves the last row out",
+        "return (each * …).sum(1)": "the last of two axes",
+    },
+    "three_texts": {
+        "row_means = -torch.special.entr(follows).sum(1)": "the last of two axes",
+        "mean = mean + row_means @ now": "a dot product is symmetric",
+    },
+}

@@ -446,3 +446,28 @@ ANSWERS = {
         ),
     ],
 }
+
+_NEVER = "a draw is never just that number"
+
+EQUIVALENT = {
+    "hide_words": {
+        "….rand(words.shape, …": "words have the shape of ids",
+        "….randint(n_special, vocab_size, words.shape, …": (
+            "words have the shape of ids"
+        ),
+        "chosen = (draws.gather(…) <= share) …": _NEVER,
+        "hidden = torch.where(fate <= 0.8, …": _NEVER,
+        "return torch.where(chosen & (fate <= 0.9), …": _NEVER,
+    },
+    "lowest_loss": {
+        'if mask_name >= "full" …': "of the two names it is the last",
+        'if … objective >= "next token":': "of the two names it is the last",
+        "return rounded(0.0)": "it is whole",
+    },
+    "bayes_ceiling": {
+        "own = torch.ones(…": "every place is written",
+        "own = torch.zeros(n_letters, n_letters + 1) …": "asked is 0.001",
+        "own = …dtype=torch.float32) …": "asked is 0.001",
+        "best = ….amax(0, keepdim=True)": "all of it is added up",
+    },
+}

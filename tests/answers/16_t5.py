@@ -445,3 +445,22 @@ ANSWERS = {
         ),
     ],
 }
+
+EQUIVALENT = {
+    "distances_of": {
+        "exact = n_buckets / 2": "n_buckets is even",
+        "exact = -(-n_buckets // 2)": "n_buckets is even",
+        "if b <= exact:": "the first bucket after the exact ones begins at exact",
+        "share = (b - exact) / (exact)": "the exact ones are half of all",
+        "is_last = bucket >= (n_buckets - 1)": "there is no later bucket",
+    },
+    "without_mean": {"….mean(0, keepdim=True)…": "it is subtracted from each row"},
+    "told_apart": {
+        'if how >= "turned round":': "of the three names it is the last",
+        '…=how <= "both sides")': "of the three names it is the first",
+    },
+    "mended_bias": {
+        "distance = ….detach()…": "these are whole numbers",
+        "buckets = ….detach()": "these are whole numbers",
+    },
+}

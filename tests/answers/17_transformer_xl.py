@@ -469,3 +469,24 @@ ANSWERS = {
         ),
     ],
 }
+
+_ONE_SIZE = "r has as many rows as k, and all have d_k columns"
+
+EQUIVALENT = {
+    "read": {
+        "memories = [x[:0]] * n_layers": "no rows, no gradient",
+        "….detach().detach()": "once is enough",
+        "memories[n] = ….detach()": "the states are detached already",
+    },
+    "relative_scores": {
+        "place = torch.arange(len(r))": _ONE_SIZE,
+        "distance = place[len(r) - len(q) :, None] - place": _ONE_SIZE,
+        "return (scores / k.shape[1] ** 0.5)…": _ONE_SIZE,
+        "return (scores / r.shape[1] ** 0.5)…": _ONE_SIZE,
+    },
+    "stopped": {
+        "h, g = x, …": "nothing is changed in place",
+        "before = [0.0, *h[:]]": "zip leaves the last one out",
+        "g = [g_s + b for g_s, b in zip(before, g)]": "a sum has no order",
+    },
+}

@@ -387,3 +387,18 @@ ANSWERS = {
         ),
     ],
 }
+
+EQUIVALENT = {
+    "partial_masks": {
+        "itself = rank <= rank[:, None]": "what comes before is seen anyway",
+        "content = before | itself | (given)": "the given come before all others",
+        "return content, (before) & ~given[:, None]": (
+            "the given come before all others"
+        ),
+    },
+    "mean_log_probs": {"means = torch.zeros(time)": "float32 is enough for 1e-5"},
+    "lowest_loss": {
+        "return rounded(0.0)": "it is whole",
+        'if stream <= "at once":': "of the three names it is the first",
+    },
+}

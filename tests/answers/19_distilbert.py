@@ -484,3 +484,17 @@ ANSWERS = {
         ),
     ],
 }
+
+EQUIVALENT = {
+    "distilbert_loss": {"… in zip(losses, weights))": "a product is symmetric"},
+    "limit_loss": {
+        "….detach()…": "asked is the limit itself",
+        "difference = teacher - student": "it is squared",
+        "… correction=0, keepdim=True).mean() / 2": "the mean is over all places",
+    },
+    "student_weights": {"ours[f…{kept.index(int(number))}…": "kept is a list"},
+    "mended": {
+        "theirs = ….detach()…": "the teacher gets no gradient anyway",
+        "each = ….sum(-1, keepdim=True)": "the mean is over all places",
+    },
+}

@@ -451,3 +451,21 @@ ANSWERS = {
         ),
     ],
 }
+
+EQUIVALENT = {
+    "factorise": {
+        "u, s, v = torch.linalg.svd(table)": "what is more is cut off",
+        "u, s, v = torch.linalg.svd(table, full_matrices=True)": (
+            "what is more is cut off"
+        ),
+    },
+    "order_pairs": {
+        "swapped = torch.rand(…) <= 0.5": "a draw is never just that number",
+        "swapped = torch.rand(…) > 0.5": "the probability is 1/2, too",
+    },
+    "look": {
+        "places = torch.eye(state.shape[…": "state has as many rows as columns",
+        "return 101 * state, …": "any large factor will do",
+        "return 99 * state, …": "any large factor will do",
+    },
+}
