@@ -187,6 +187,7 @@ class Checks:
     def _repr_html_(self):
         passed = sum(row[1] for row in self.rows)
         left = "text-align:left"
+        head = f"caption-side:top;{left};color:inherit;white-space:nowrap"
         rows = "".join(
             f"<tr><td>{'✓' if ok else '✗'}</td>"
             f"<td style='{left}'>{html.escape(what)}</td>"
@@ -194,7 +195,7 @@ class Checks:
             for what, ok, hint in self.rows
         )
         return (
-            f"<table><caption style='caption-side:top;{left};color:inherit'>"
+            f"<table><caption style='{head}'>"
             f"<b>{html.escape(self.title)}</b>: {passed} of {len(self.rows)} checks"
             f" pass</caption>{rows}</table>"
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 TAGS = "a abbr b blockquote br caption code dd del details div dl dt em h1 h2 h3 h4 h5"
 TAGS += " h6 hr i img ins kbd li mark ol p pre q s samp small span strong sub summary"
 TAGS += " sup table tbody td tfoot th thead tr tt u ul var"
-STYLES = {"text-align", "caption-side", "color"}  # those of our tables of checks
+STYLES = {"text-align", "caption-side", "color", "white-space"}  # of our tables
 _KEPT = {  # attributes, and what their values have to be
     "href": re.compile(r"(?:https?://|mailto:)", re.I),
     "src": re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,"),
