@@ -89,6 +89,8 @@ class _Private(LocalProvisioner):
             manager.transport, manager.ip = "ipc", str(self.box.sockets / "k")
         manager.connection_file = str(self.box.sockets / "kernel.json")
         folder = kwargs.pop("cwd", None)
+        # Not from os.environ, which another thread may be changing.
+        kwargs["env"] = sandbox.environment()
         kwargs = await super().pre_launch(**kwargs)
         self.box.give_to_sandbox()
         self.files = self.box.take_files(folder) if folder else []

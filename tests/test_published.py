@@ -55,3 +55,12 @@ def test_all_of_them_take_the_same_python_and_the_small_torch():
     pythons |= {container["image"].split(":")[1]}
     pythons |= {text(".binder", "runtime.txt").strip().removeprefix("python-")}
     assert pythons == {least.removeprefix(">=")}
+
+
+def test_the_workflow_installs_what_ci_installs():
+    packages = r"--no-install-recommends ([\w -]+)"
+    here, there = (
+        set(re.search(packages, text(*path))[1].split())
+        for path in ((".ci", "run"), (".github", "workflows", "course.yml"))
+    )
+    assert here == {name.replace("chromium-browser", "chromium") for name in there}

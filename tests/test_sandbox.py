@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from unittest import mock
 
 import nbclient
 import nbformat
@@ -256,6 +257,14 @@ def test_a_course_inside_python_is_refused(kind, monkeypatch):
     with pytest.raises(RuntimeError, match="which the sandbox shows"):
         Kernel(kind)
     assert "which the sandbox shows" in doctor.problems()[0]
+
+
+def test_a_start_copies_no_environment_that_another_thread_may_change(machine):
+    changed = KeyError("a variable that another thread removed meanwhile")
+    with mock.patch.object(type(os.environ), "copy", side_effect=changed):
+        kernel = Kernel("warm")
+    with kernel:
+        assert kernel.run("print(1)") == "1\n"
 
 
 # Nothing is left
