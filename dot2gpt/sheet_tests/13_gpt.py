@@ -112,7 +112,9 @@ for d_model, d_ff, shape in sizes:
         atol=1e-4,
         mistakes={
             "nothing is added to x: the residual is missing": reference(residual=False),
-            "the norm comes before the maps, not after the sum": reference(norm_first=False),
+            "the norm comes before the maps, not after the sum": reference(
+                norm_first=False
+            ),
             "ReLU is missing": reference(relu=False),
             "the residual adds x as it came, not its norm": reference(onto="norm"),
         },

@@ -222,7 +222,9 @@ for time in times:
     for how, (want, with_future) in ways.items():
         mistakes = {
             "with query minus key all that is seen has a distance of 0 or more, and "
-            "that is one bucket: 0": ways["right"][0] if how == "turned round" else None,
+            "that is one bucket: 0": (
+                ways["right"][0] if how == "turned round" else None
+            ),
             "no distance is told apart, but there is still the one bucket": (
                 0 if how == "turned round" else None
             ),

@@ -288,7 +288,8 @@ for d, h, f, n, with_mask in cases:
     )
     # Where small scales of the norms alone are left, tiny numbers show what eps is.
     small = 1e-5
-    state = {k: small * p.detach() * (p == 1).all() for k, p in stack.named_parameters()}
+    named = stack.named_parameters()
+    state = {k: small * p.detach() * (p == 1).all() for k, p in named}
     with torch.no_grad():
         for mine, theirs in zip(own, state.values()):
             mine.copy_(theirs)
