@@ -22,7 +22,7 @@ Train a GPT on a text, show how well it predicts what it has not seen, and let i
 The last tenth of the text is kept for validation. The loss is in nats a token: ln of
 the number of tokens for a model that knows nothing ("uniform"), less for one that knows
 how often each occurs ("unigram"). Beside those lines you see whether yours learns.
-The defaults are the run of chapter 13, made for two cores and a few minutes. A larger
+The defaults are a run on characters, made for two cores and a few minutes. A larger
 model (--layers, --width, --context) and more --steps are better and slower; with a
 small text --dropout 0.1 or more keeps it from learning by heart.
 
