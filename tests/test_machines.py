@@ -3,9 +3,7 @@
 import subprocess
 import sys
 
-import nbformat
-from nbformat import v4
-
+from tests.stored import notebook, says
 from tools import machines
 from tools.processors import EXECUTES, PROCESSORS, SURVEYED, environment
 from tools.tree import ROOT
@@ -13,25 +11,22 @@ from tools.tree import ROOT
 CODE = "open('ran', 'a').write('x')\nimport os\nprint('loss 0.1234', os.getenv('{}'))"
 
 
-def notebook(path, stored):
+def asks(path, stored):
     """A notebook of one cell, which notes that it ran and says which ISA it has."""
-    cell = v4.new_code_cell(CODE.format("ATEN_CPU_CAPABILITY"), execution_count=1)
-    cell.outputs = [v4.new_output("stream", name="stdout", text=stored + "\n")]
-    nbformat.write(v4.new_notebook(cells=[cell]), path)
-    return path
+    return notebook(path, (CODE.format("ATEN_CPU_CAPABILITY"), says(stored)))
 
 
 def test_what_differs_is_listed_and_what_passed_is_not_run_again(tmp_path, monkeypatch):
     monkeypatch.setattr(machines, "KINDS", [("old", 1)])
-    good = notebook(tmp_path / "good.ipynb", "loss 0.1235 default")
-    bad = notebook(tmp_path / "bad.ipynb", "loss 0.1235 avx2")
+    good = asks(tmp_path / "good.ipynb", "loss 0.1235 default")
+    bad = asks(tmp_path / "bad.ipynb", "loss 0.1235 avx2")
     found = machines.survey([good, bad], 1, tmp_path)
     assert found == {("old", 1): ["bad.ipynb, Cell 0"]}
     assert (tmp_path / "ran").read_text() == "xx"
     assert machines.survey([good], 1, tmp_path) == {}
     assert (tmp_path / "ran").read_text() == "xx", "what passed was run again"
     monkeypatch.setattr(machines, "cells_run", lambda paths, *_: [(good, "Cell 0", 0)])
-    notebook(good, "loss 0.1236 default")
+    asks(good, "loss 0.1236 default")
     assert machines.survey([good], 1, tmp_path), "what changed was not run again"
 
 

@@ -1,12 +1,12 @@
 """What nbval forgives: the last digits of numbers, and nothing else."""
 
-import json
 import subprocess
 import sys
 
 import pytest
 
 from tests.printed_numbers import Printed
+from tests.stored import notebook, says
 from tools.tree import ROOT
 
 SAME = [
@@ -43,19 +43,9 @@ def test_all_else_must_be_equal(a, b):
 
 
 def test_nbval_compares_by_it(tmp_path):
-    cells = [
-        {
-            "cell_type": "code",
-            "id": f"cell{count}",
-            "execution_count": count,
-            "metadata": {},
-            "source": "print(f'{0.5:.4f} of 3')",
-            "outputs": [{"output_type": "stream", "name": "stdout", "text": stored}],
-        }
-        for count, stored in enumerate(["0.5001 of 3\n", "0.5003 of 3\n"], 1)
-    ]
-    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    (tmp_path / "a.ipynb").write_text(json.dumps(notebook))
+    source = "print(f'{0.5:.4f} of 3')"
+    outputs = says("0.5001 of 3"), says("0.5003 of 3")
+    notebook(tmp_path / "a.ipynb", *((source, output) for output in outputs))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.printed_numbers"]
     command += ["--nbval", "-c", ROOT / "pyproject.toml", tmp_path / "a.ipynb"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout

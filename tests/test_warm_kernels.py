@@ -5,25 +5,13 @@ import subprocess
 import sys
 import time
 
-import nbformat
 from nbformat import v4
 
+from tests.stored import notebook, says
 from tests.warm_kernels import get_all_start_methods
 from tools.tree import ROOT
 
 FIGURE = "import matplotlib.pyplot as plt\nplt.plot([0, 1])\nplt.show()"
-
-
-def notebook(path, *cells):
-    """A notebook of (source, outputs) cells."""
-    made = []
-    for count, (source, outputs) in enumerate(cells, 1):
-        made.append(v4.new_code_cell(source, execution_count=count, outputs=outputs))
-    nbformat.write(v4.new_notebook(cells=made), path)
-
-
-def says(text):
-    return [v4.new_output("stream", name="stdout", text=f"{text}\n")]
 
 
 def test_kernels_start_warm_know_nothing_of_each_other_and_show_figures(tmp_path):
