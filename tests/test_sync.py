@@ -54,3 +54,14 @@ def test_a_solution_without_its_end_is_refused_and_the_lesson_stays(copy):
     with pytest.raises(RuntimeError, match="nbgrader refuses it"):
         sync.stale(copy.root)
     assert copy.lesson.read_bytes() == before
+
+
+def test_a_cell_of_any_sheet_is_tagged_once():
+    from grading.one_line import OneLineTests
+    from tests import small_course
+
+    sheet = small_course.sheet()  # released once: its cells have their tags
+    where = {"nbgrader": {"assignment": "01_small"}}
+    again, _ = OneLineTests().preprocess(sheet, where)
+    tags = [c.metadata.tags for c in again.cells if "tags" in c.metadata]
+    assert tags == 6 * [["raises-exception"]]
