@@ -8,7 +8,9 @@ import argparse
 import json
 import sys
 
-from dot2gpt import gpt_commands, running, sheets
+from dot2gpt import running, sheets
+from dot2gpt.commands.generate import add_generate
+from dot2gpt.commands.train import add_train
 
 HELP = """\
 Work the exercise sheets of "From X·Xᵀ to GPT", and train a GPT of your own.
@@ -51,10 +53,8 @@ def main(argv=None):
     parser = _parser("python -m dot2gpt", HELP, argparse.ArgumentParser)
     parser.set_defaults(run=lambda _: parser.print_help() or 2)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for add in (add_list, add_start, add_check):
+    for add in (add_list, add_start, add_check, add_train, add_generate):
         add(commands)
-    gpt_commands.add_train(commands)
-    gpt_commands.add_generate(commands)
     arguments = parser.parse_args(argv)
     try:
         return arguments.run(arguments)

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from dot2gpt import __main__ as cli
-from dot2gpt import gpt_runs
+from dot2gpt.commands import runs
 from dot2gpt.gpt import default_config
 from dot2gpt.tokens import save_gpt2, train_bpe
 from dot2gpt.training import load_checkpoint
@@ -83,8 +83,8 @@ def test_it_trains_and_says_what_was_reached(text, capsys):
 
 def test_without_options_it_is_the_run_of_chapter_13(text):
     seen = {}
-    with mock.patch("dot2gpt.gpt_commands._fit", side_effect=KeyboardInterrupt("s")):
-        with mock.patch("dot2gpt.gpt_runs.save_run") as save:
+    with mock.patch("dot2gpt.commands.train._fit", side_effect=KeyboardInterrupt("s")):
+        with mock.patch("dot2gpt.commands.runs.save_run") as save:
             assert cli.main(["train"]) == 130
             seen = save.call_args.args[1]
     model, training, batch = default_config(seen.encoding.n_vocab)
@@ -95,7 +95,7 @@ def test_without_options_it_is_the_run_of_chapter_13(text):
 def test_options_reach_the_model_and_the_training(text):
     more = "--dropout 0.25 --learning-rate 0.02 --dtype bfloat16 --seed 5 --threads 1"
     assert train("--text", text, "--out", "gpt", *more.split()) == 0
-    run = gpt_runs.load_run("gpt")
+    run = runs.load_run("gpt")
     model, training = run.model, run.training
     assert (model.n_layers, model.n_heads, model.d_model, model.d_ff) == (1, 2, 6, 24)
     assert (model.context_length, model.dropout) == (5, 0.25)
@@ -109,7 +109,7 @@ def test_bpe_trains_and_generates(text, capsys):
     more = ["--tokens", "bpe", "--vocab-size", "270", "--learning-rate", "0.01"]
     assert train("--text", text, "--out", "gpt", *more) == 0
     assert "tokens of 270 kinds" in capsys.readouterr().out
-    words = gpt_runs.load_run("gpt").encoding
+    words = runs.load_run("gpt").encoding
     assert words.decode(words.encode(TEXT)) == TEXT
     assert len(words.encode(TEXT)) < 0.8 * len(TEXT.encode())
     assert generate("--model", "gpt", "--prompt", "€ the", "--tokens", 3) == 0
@@ -296,7 +296,7 @@ def test_a_published_gpt2_writes_what_hugging_face_writes(tmp_path, capsys):
     capsys.readouterr()
     more = ["--temperature", 0, "--tokens", 20]
     assert generate("--model", tmp_path, "--prompt", "the cat", *more) == 0
-    words, end = gpt_runs.gpt2_encoding(tmp_path)
+    words, end = runs.gpt2_encoding(tmp_path)
     prompt = torch.tensor([words.encode("the cat")])
     options = {"max_new_tokens": 20, "do_sample": False, "eos_token_id": end}
     ids = theirs.generate(prompt, pad_token_id=end, **options)[0].tolist()
