@@ -9,6 +9,7 @@ import json
 import sys
 
 from dot2gpt import running, sheets
+from dot2gpt.commands.export import add_export
 from dot2gpt.commands.generate import add_generate
 from dot2gpt.commands.train import add_train
 
@@ -20,6 +21,7 @@ Work the exercise sheets of "From X·Xᵀ to GPT", and train a GPT of your own.
   python -m dot2gpt check 06_multi_head   run your sheet, see points and what is wrong
   python -m dot2gpt train                 train a GPT on a text
   python -m dot2gpt generate --prompt The let it continue one
+  python -m dot2gpt export --out my_gpt2  write it for transformers
 """
 CHECK = """\
 Run sheets from the first cell to the last in a clean kernel, and show the points.
@@ -53,7 +55,7 @@ def main(argv=None):
     parser = _parser("python -m dot2gpt", HELP, argparse.ArgumentParser)
     parser.set_defaults(run=lambda _: parser.print_help() or 2)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for add in (add_list, add_start, add_check, add_train, add_generate):
+    for add in (add_list, add_start, add_check, add_train, add_generate, add_export):
         add(commands)
     arguments = parser.parse_args(argv)
     try:

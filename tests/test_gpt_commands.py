@@ -13,12 +13,14 @@ from unittest import mock
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dot2gpt import __main__ as cli
 from dot2gpt.commands import runs
 from dot2gpt.gpt import default_config
 from dot2gpt.tokens import save_gpt2, train_bpe
-from dot2gpt.training import load_checkpoint
+from dot2gpt.training import cosine_schedule, load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = "--layers 1 --heads 2 --width 6 --context 5 --batch 4 --steps 7".split()
@@ -75,10 +77,15 @@ def test_it_trains_and_says_what_was_reached(text, capsys):
     alone = [-math.log((learn.count(c) + 1) / total) for c in unseen]
     want = sum(alone) / len(alone)
     assert number("unigram", said.out) == pytest.approx(want, abs=1e-3)
-    validation = number("validation", said.out)
+    row = re.search(r"^ +7 +([\d.]+) +([\d.]+) +([\d.]+)$", said.out, re.M)
+    training, validation, bits = map(float, row.groups())
     assert f"perplexity {math.exp(validation):.1f}" in said.out
     assert "7/7" in said.err and "--model a/b" in said.out
-    assert sorted(os.listdir("a/b")) == ["checkpoint.pt", "model.json"]
+    assert training != validation
+    n_bytes = len(unseen.encode()) / len(unseen)
+    assert bits == pytest.approx(validation / math.log(2) / n_bytes, abs=2e-3)
+    files = ["best.pt", "checkpoint.pt", "losses.csv", "model.json"]
+    assert sorted(os.listdir("a/b")) == files
 
 
 def test_without_options_it_is_the_run_of_chapter_13(text):
@@ -227,6 +234,180 @@ def test_a_kill_leaves_no_half_written_folder(text):
     assert train("--text", text, "--out", "gpt") == 0
 
 
+def test_bpe_learns_from_what_the_model_learns_from(text):
+    text.write_text("the cat sat. " * 90 + "zyzzyva " * 16)
+    more = ["--text", text, "--tokens", "bpe", "--vocab-size", "280"]
+    assert train(*more, "--out", "gpt") == 0
+    words = runs.load_run("gpt").encoding
+    tokens = [words.decode_single_token_bytes(id) for id in range(words.n_vocab)]
+    assert b" sat" in tokens and not any(b"zy" in token for token in tokens)
+
+
+def test_a_mark_at_the_head_of_a_file_is_no_character(text):
+    text.write_bytes(b"\xef\xbb\xbf" + TEXT.encode())
+    assert train("--text", text, "--out", "gpt") == 0
+    assert runs.load_run("gpt").vocabulary == "".join(sorted(set(TEXT)))
+
+
+# ---- train: a second try, and going on -----------------------------------------------
+
+
+def test_a_failed_try_does_not_block_the_folder(text, capsys):
+    Path("short.txt").write_text("x" * 29)
+    assert train("--text", "short.txt", "--out", "gpt") == 2
+    assert not Path("gpt").exists()
+    assert train("--text", text, "--out", "gpt", "--learning-rate", "1e30") == 2
+    assert "try a learning rate below" in capsys.readouterr().err
+    assert train("--text", text, "--out", "gpt") == 0
+
+
+def test_a_finished_training_goes_on_with_more_steps(text, capsys):
+    every = ["--evaluate-every", "2"]
+    assert train("--text", text, "--out", "gpt", *every) == 0
+    first = losses("gpt")
+    assert cli.main("train --out gpt --resume".split()) == 0
+    assert "all 7 steps are done: --steps N" in capsys.readouterr().out
+    assert losses("gpt") == first
+    assert cli.main("train --out gpt --resume --steps 7".split()) == 0
+    assert cli.main("train --out gpt --resume --steps 5".split()) == 2
+    assert "gpt has done 7 steps: --steps 5 is less" in capsys.readouterr().err
+    assert cli.main("train --out gpt --resume --steps 12".split()) == 0
+    said = capsys.readouterr().out
+    assert len(losses("gpt")) == 12 and losses("gpt")[:7] == first
+    training = runs.load_run("gpt").training
+    assert training.n_steps == 12 and training.warm_up == 0
+    rate = cosine_schedule(7, 3e-3, 0, 12, 1.5e-4)
+    assert f"7 of 12 steps are done; the rate is {rate:.2g}" in said
+    steps = [row["step"] for row in runs.read_rows("gpt/losses.csv")]
+    assert steps == [2, 4, 6, 7, 8, 10, 12]
+
+
+def test_losses_are_looked_at_stored_and_drawn(text, capsys):
+    every = "--evaluate-every 3 --save-every 2 --warm-up 2 --accumulate 2".split()
+    more = [*every, "--weight-decay", "0.3", "--plot"]
+    assert train("--text", text, "--out", "gpt", *more) == 0
+    training = runs.load_run("gpt").training
+    assert (training.warm_up, training.accumulate) == (2, 2)
+    assert (training.weight_decay, training.save_every) == (0.3, 2)
+    rows = runs.read_rows("gpt/losses.csv")
+    assert [row["step"] for row in rows] == [3, 6, 7]
+    looked = load_checkpoint("gpt/checkpoint.pt")["history"]["evaluations"]
+    assert [[row["step"], row["validation"]] for row in rows] == looked
+    for row in rows:
+        rate = cosine_schedule(row["step"] - 1, 3e-3, 2, 7, 1.5e-4)
+        assert row["learning_rate"] == rate
+    assert "<svg" in Path("gpt/losses.svg").read_text()
+    assert "drawn in gpt/losses.svg" in capsys.readouterr().out
+
+
+def test_the_best_weights_are_kept_and_generate_takes_them(text, capsys):
+    found = iter([9, 5.0, 9, 4.0, 9, 4.5, 9, 4.6, 9, 4.7, 9, 4.8, 9, 4.9])
+    with mock.patch("dot2gpt.training.evaluate", lambda *_: next(found)):
+        assert train("--text", text, "--out", "gpt", "--evaluate-every", "1") == 0
+    said = capsys.readouterr().out
+    assert said.count("has risen since step 2") == 1
+    best, last = (torch.load(f"gpt/{n}.pt")["model"] for n in ("best", "checkpoint"))
+    assert torch.load("gpt/best.pt")["more"] == {"step": 2}
+    assert not torch.equal(best["tokens.weight"], last["tokens.weight"])
+    model, *_ = runs.load_model("gpt")
+    assert torch.equal(model.tokens.weight, best["tokens.weight"])
+
+
+@pytest.mark.parametrize(
+    "damage, says",
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:900]), "is damaged ("),
+        (lambda path: path.write_bytes(b""), "is damaged ("),
+        (lambda path: path.write_text("something else"), "is damaged ("),
+        (lambda path: torch.save({"a": 1}, path), "is damaged ("),
+        (
+            lambda path: path.with_name("model.json").write_text(
+                path.with_name("model.json")
+                .read_text()
+                .replace('_layers": 1', '_layers": 2')
+            ),
+            "holds another model than model.json says",
+        ),
+    ],
+)
+def test_a_damaged_checkpoint_is_said_in_one_sentence(text, capsys, damage, says):
+    assert train("--text", text, "--out", "gpt") == 0
+    damage(Path("gpt/checkpoint.pt"))
+    before = Path("gpt/checkpoint.pt").read_bytes()
+    capsys.readouterr()
+    assert cli.main("train --out gpt --resume --steps 9".split()) == 2
+    said = capsys.readouterr().err
+    assert says in said and said.count("\n") == 1
+    assert Path("gpt/checkpoint.pt").read_bytes() == before
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_it(text):
+    """Files may not grow beyond a size that model.json fits and weights do not."""
+    assert train("--text", text, "--out", "gpt") == 0
+    before = Path("gpt/checkpoint.pt").read_bytes()
+    code = "import resource, sys; from dot2gpt.__main__ import main\n"
+    code += "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+    code += "sys.exit(main('train --out gpt --resume --steps 9'.split()))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=QUIET
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert re.search(r"dot2gpt: .*(File too large|disk is full)", done.stderr)
+    assert Path("gpt/checkpoint.pt").read_bytes() == before
+    assert not list(Path("gpt").glob("*.partial"))
+
+
+def test_options_come_from_a_file_and_the_command_line_wins(text, capsys):
+    Path("run.toml").write_text('steps = 5\nlearning-rate = 0.02\nout = "gpt"\n')
+    assert train("--text", text, "--config", "run.toml", "--learning-rate", "0.01") == 0
+    training = runs.load_run("gpt").training
+    assert (training.n_steps, training.learning_rate) == (7, 0.01)  # SMALL says 7
+    for content, says in (
+        ("stepz = 5", "run.toml: there is no option --stepz"),
+        ("steps = 'x'", "invalid int value: 'x'"),
+        ("steps = [5]", "steps is not one value"),
+        ("steps = ", "run.toml is no TOML"),
+    ):
+        Path("run.toml").write_text(content)
+        with pytest.raises(SystemExit):
+            train("--config", "run.toml")
+        assert says in capsys.readouterr().err
+
+
+def test_it_begins_with_another_models_weights(text, capsys):
+    assert train("--text", text, "--out", "gpt") == 0
+    Path("new.txt").write_text("the mat sat on the rat. " * 20)
+    new = ["train", "--text", "new.txt", "--out", "new", "--from", "gpt"]
+    new += ["--steps", "2", "--learning-rate", "1e-9", "--context", "4"]
+    assert cli.main(new) == 0
+    before, after = (runs.load_model(name)[0] for name in ("gpt", "new"))
+    assert torch.allclose(before.tokens.weight, after.tokens.weight, atol=1e-7)
+    assert torch.allclose(
+        before.positions.weight[:4], after.positions.weight, atol=1e-7
+    )
+    assert runs.load_run("new").vocabulary == runs.load_run("gpt").vocabulary
+    Path("new.txt").write_text("the mät sat on the rat. " * 20)
+    capsys.readouterr()
+    for more, says in (
+        ([], "'ä' is not among the"),
+        (["--layers", "2"], "--layers is that of --from: leave it out"),
+        (["--context", "6"], "--context 6 is not in 1 to 5"),
+    ):
+        assert cli.main([*new, "--out", "other", *more]) == 2
+        assert says in capsys.readouterr().err and not Path("other").exists()
+
+
+def test_an_error_is_shown_whole_if_asked(text):
+    with pytest.raises(ValueError, match="n_layers=0"):
+        train("--text", text, "--layers", "0", "--traceback")
+
+
+def test_compile_compiles_the_model(text):
+    with mock.patch("torch.nn.Module.compile", autospec=True) as compiled:
+        assert train("--text", text, "--out", "gpt", "--compile") == 0
+    assert compiled.call_count == 1
+
+
 # ---- generate -----------------------------------------------------------------------
 
 
@@ -313,6 +494,8 @@ def test_a_published_gpt2_writes_what_hugging_face_writes(tmp_path, capsys):
         ("--prompt the --top-k 0", "top_k=0 is not 1 or more"),
         ("--prompt the --top-p 2", "top_p=2.0 is not in (0, 1]"),
         ("--prompt the --model ./nowhere", "there is no folder ./nowhere"),
+        ("--prompt the --model typo", "there is no folder typo"),
+        ("--prompt the --model damaged/typo", "there is no folder damaged/typo"),
         ("--prompt the --model .", ". holds no GPT: "),
         ("--prompt the --model damaged", "model.json is damaged: Expecting"),
         ("--prompt the --model begun", "begun has no weights yet"),
@@ -350,15 +533,66 @@ def test_model_json_holds_every_field_it_is_read_from(trained, tmp_path, capsys)
         assert "is damaged" in capsys.readouterr().err
 
 
-# ---- both ---------------------------------------------------------------------------
+# ---- export -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["train", "generate"])
+@pytest.fixture(scope="module", params=["characters", "bpe"])
+def exported(request, tmp_path_factory):
+    """Our folder and the one written for transformers."""
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "text.txt").write_text(TEXT, encoding="utf-8")
+    more = ["--text", folder / "text.txt", "--tokens", request.param]
+    assert train(*more, "--learning-rate", "0.05", "--out", folder / "gpt") == 0
+    out = ["--model", folder / "gpt", "--out", folder / "theirs"]
+    assert cli.main(["export", *map(str, out)]) == 0
+    return folder / "gpt", folder / "theirs"
+
+
+def test_an_exported_gpt_gives_equal_logits_in_transformers(exported):
+    from transformers import AutoModelForCausalLM
+
+    ours, _, _ = runs.load_model(exported[0])
+    theirs = AutoModelForCausalLM.from_pretrained(exported[1])
+    draw = torch.Generator().manual_seed(0)
+    ids = torch.randint(ours.config.vocab_size, (3, 5), generator=draw)
+    with torch.no_grad():
+        mine, other = ours.double()(ids), theirs.double()(ids).logits
+    assert (mine - other).abs().max() < 1e-10 and mine.std() > 0.01
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(alphabet=st.sampled_from(" \n\t'09aeéthsCs早上.,;ſ\u00a0"), max_size=30))
+def test_an_exported_tokenizer_gives_the_same_ids(exported, text):
+    from transformers import AutoTokenizer
+
+    _, words, _ = runs.load_model(exported[0])
+    if exported[0].parent.name.startswith("characters"):
+        text = "".join(c for c in text if c in words.ids)
+    theirs = AutoTokenizer.from_pretrained(exported[1])
+    ids = runs.ids_of(words, text)
+    assert theirs.encode(text) == ids
+    assert theirs.decode(ids) == text
+
+
+def test_an_export_overwrites_nothing(exported, capsys):
+    ours, theirs = map(str, exported)
+    assert cli.main(["export", "--model", ours, "--out", theirs]) == 2
+    assert "theirs is not empty" in capsys.readouterr().err
+    assert cli.main(["export", "--model", "typo", "--out", "x"]) == 2
+    assert "typo holds no model" in capsys.readouterr().err
+
+
+# ---- all ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["train", "generate", "export"])
 def test_help_teaches_with_examples(command, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main([command, "--help"])
     said = capsys.readouterr().out
-    assert stop.value.code == 0 and said.count(f"-m dot2gpt {command}") >= 4
+    assert stop.value.code == 0 and said.count(f"-m dot2gpt {command}") >= 1 + 3 * (
+        command != "export"
+    )
     assert "%(" not in said and "object at" not in said
 
 

@@ -7,9 +7,9 @@ from dot2gpt.commands.options import (
     FOLDER,
     add_device,
     device_named,
+    from_zero,
     in_words,
     new_command,
-    seed_number,
     whole,
 )
 
@@ -51,7 +51,7 @@ def add_generate(commands):
     )
     add("--top-k", metavar="N", type=int, help="draw from the N most probable alone")
     add("--top-p", metavar="X", type=float, help="draw from the top that adds up to X")
-    add("--seed", metavar="N", type=seed_number, help="for the same text again")
+    add("--seed", metavar="N", type=from_zero, help="for the same text again")
     add(
         "--count",
         metavar="N",

@@ -3,6 +3,8 @@
 import argparse
 import os
 import sys
+import tomllib
+from pathlib import Path
 
 FOLDER = "runs/gpt"
 
@@ -24,6 +26,33 @@ class Default:
         return str(self.value())
 
 
+class FromFile(argparse.Action):
+    """--config FILE: options from a TOML file. Those of the command line win."""
+
+    def __call__(self, parser, namespace, path, option_string=None):
+        try:
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            parser.error(f"{path} cannot be read: {error.strerror}")
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            parser.error(f"{path} is no TOML: {error}")
+        words = []
+        for key, value in values.items():
+            option = "--" + key.replace("_", "-")
+            if isinstance(value, list | dict):
+                parser.error(f"{path}: {key} is not one value")
+            if value is True:
+                words.append(option)
+            elif value is not False:
+                words.append(f"{option}={value}")
+        read, unknown = parser.parse_known_args(words)
+        if unknown:
+            parser.error(f"{path}: there is no option {unknown[0].split('=')[0]}")
+        for name, value in vars(read).items():
+            if getattr(namespace, name) == parser.get_default(name):
+                setattr(namespace, name, value)
+
+
 def in_words(command, arguments):
     """Run a command; what its library refuses becomes one sentence, printed once."""
     from dot2gpt.commands.runs import GPTError, first_line
@@ -32,20 +61,27 @@ def in_words(command, arguments):
         return command(arguments)
     except BrokenPipeError:
         raise
-    except OSError as error:
-        said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    except (GPTError, ValueError, FloatingPointError) as error:
-        said = first_line(error)
-    except RuntimeError as error:
-        if "memory" not in str(error):
+    except (GPTError, OSError, ValueError, FloatingPointError, RuntimeError) as error:
+        if arguments.traceback:
             raise
-        said = "there is not enough memory for these sizes"
+        if isinstance(error, OSError):
+            named = f"{error.filename}: {error.strerror}"
+            said = named if error.filename else str(error)
+        elif not isinstance(error, RuntimeError):
+            said = first_line(error)
+        elif "inline_container" in str(error):  # where torch writes its files
+            said = "the checkpoint cannot be written: the disk is full"
+        elif "memory" in str(error):
+            said = "there is not enough memory for these sizes"
+        else:
+            raise
     if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
         print(f"dot2gpt: {said}", file=sys.stderr)
     return 2
 
 
 def device_named(name):
+    """The torch.device of --device, or the fastest. Raises GPTError."""
     import torch
 
     from dot2gpt.commands.runs import GPTError
@@ -60,6 +96,7 @@ def device_named(name):
 
 
 def whole(text, least=1):
+    """An argument as a whole number from `least` on."""
     try:
         number = int(text)
     except ValueError:
@@ -71,22 +108,29 @@ def whole(text, least=1):
     return number
 
 
-def seed_number(text):
+def from_zero(text):
+    """An argument as a whole number from 0 on."""
     return whole(text, 0)
 
 
-def add_device(parser):
-    parser.add_argument(
-        "--device",
-        choices=["cpu", "cuda", "mps"],
-        help="(default: the fastest there is)",
-    )
-
-
 def new_command(commands, name, help, description):
-    return commands.add_parser(
+    """A command's parser, with what all have."""
+    parser = commands.add_parser(
         name,
         help=help,
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--traceback", action="store_true", help="show where an error came from"
+    )
+    return parser
+
+
+def add_device(parser):
+    """Add --device."""
+    parser.add_argument(
+        "--device",
+        choices=["cpu", "cuda", "mps"],
+        help="(default: the fastest there is)",
     )

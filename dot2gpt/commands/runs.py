@@ -1,15 +1,19 @@
 """A GPT's folder: what `python -m dot2gpt train` writes and `generate` reads.
 
-It holds model.json (sizes, vocabulary, how it was trained) and checkpoint.pt. Published
-GPT-2 folders are read, too.
+It holds model.json (sizes, vocabulary, how it was trained), checkpoint.pt, best.pt and
+losses.csv. Published GPT-2 folders are read, too.
 """
 
+import csv
 import hashlib
 import json
 import os
 import re
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+import torch
 
 from dot2gpt.corpus import textbook
 from dot2gpt.gpt import GPT, Characters, GPTConfig, default_config
@@ -17,6 +21,7 @@ from dot2gpt.tokens import encoding, load_gpt2, train_bpe
 from dot2gpt.training import TrainConfig, load_checkpoint
 
 BPE_SIZE = 1024  # tokens; their training takes a second on the textbook
+GPT2S = {"gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2"}
 
 
 class GPTError(Exception):
@@ -29,16 +34,20 @@ class Run:
 
     settings: dict  # the command's options by name
     digest: str  # SHA-256 of the text
-    vocabulary: list | str  # merges as pairs of hexadecimal bytes, or the characters
+    vocabulary: list | str | dict  # merges in hexadecimal, characters, or GPT-2's ids
     model: GPTConfig
     training: TrainConfig
 
     @property
     def encoding(self):
         """Text to ids and back."""
-        if self.settings["tokens"] == "characters":
+        if isinstance(self.vocabulary, str):
             return Characters(self.vocabulary)
-        return encoding([tuple(map(bytes.fromhex, pair)) for pair in self.vocabulary])
+        if isinstance(self.vocabulary, list):
+            pairs = [tuple(map(bytes.fromhex, pair)) for pair in self.vocabulary]
+            return encoding(pairs)
+        ranks = {bytes.fromhex(t): id for t, id in self.vocabulary["ranks"].items()}
+        return encoding(ranks, self.vocabulary["special"], "gpt2", "gpt2")
 
 
 def read_text(path=None):
@@ -46,7 +55,7 @@ def read_text(path=None):
     if path is None:
         return textbook()
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")  # a mark at its head is none
     except UnicodeDecodeError as error:
         raise GPTError(f"{path} is not UTF-8 text: byte {error.start}") from None
     except OSError as error:
@@ -56,13 +65,23 @@ def read_text(path=None):
     return text
 
 
+def ids_of(encoding, text):
+    """The ids of a text in which no token is special. Raises ValueError."""
+    return getattr(encoding, "encode_ordinary", encoding.encode)(text)
+
+
 def digest(text):
     """What tells one text from another."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def new_run(settings, text):
-    """A Run with these settings; BPE is trained. Raises ValueError, GPTError."""
+    """A Run with these settings; BPE is trained. Raises ValueError, GPTError.
+
+    BPE learns from the nine tenths that the model learns from.
+    """
+    if settings["begin"] is not None:
+        return _begun_with(settings, text)
     if settings["tokens"] == "characters":
         if settings["vocab_size"] is not None:
             raise GPTError(
@@ -71,18 +90,47 @@ def new_run(settings, text):
         vocabulary = "".join(Characters(text).characters)
         vocab_size = len(vocabulary)
     else:
-        vocab, merges = train_bpe(text, settings["vocab_size"] or BPE_SIZE)
+        vocab, merges = train_bpe(
+            text[: len(text) * 9 // 10], settings["vocab_size"] or BPE_SIZE
+        )
         vocabulary = [[part.hex() for part in pair] for pair in merges]
         vocab_size = len(vocab)
     return Run(settings, digest(text), vocabulary, *configs(settings, vocab_size))
 
 
-def configs(settings, vocab_size):
-    """GPTConfig and TrainConfig of the default run, changed as the settings say.
+def _begun_with(settings, text):
+    """new_run with the tokens and sizes of another model."""
+    model, words, _ = load_model(settings["begin"])
+    if Path(settings["begin"]).is_dir():
+        settings = {**settings, "begin": os.path.abspath(settings["begin"])}
+    if isinstance(words, Characters):
+        vocabulary = "".join(words.characters)
+    elif has_weights(settings["begin"]):
+        vocabulary = load_run(settings["begin"]).vocabulary
+    else:
+        ranks = {token.hex(): id for token, id in words._mergeable_ranks.items()}
+        vocabulary = {"ranks": ranks, "special": words._special_tokens}
+    known, context = model.config.context_length, settings["context"]
+    if context is not None and not 1 <= context <= known:
+        raise GPTError(f"--context {context} is not in 1 to {known}, that of --from")
+    config = replace(
+        model.config, context_length=context or known, dropout=settings["dropout"]
+    )
+    settings = {**settings, "context": config.context_length}
+    return Run(settings, digest(text), vocabulary, config, _training(settings))
 
-    Warm-up and floor keep their part of steps and learning rate.
-    """
-    model, training, _ = default_config(vocab_size)
+
+def begin_with(model, name):
+    """Put the weights of another model into one; of its positions, the first ones."""
+    weights = load_model(name)[0].state_dict()
+    place = "positions.weight"
+    weights[place] = weights[place][: model.config.context_length]
+    model.load_state_dict(weights)
+
+
+def configs(settings, vocab_size):
+    """GPTConfig and TrainConfig of the default run, changed as the settings say."""
+    model, _, _ = default_config(vocab_size)
     model = replace(
         model,
         d_ff=None,
@@ -92,25 +140,120 @@ def configs(settings, vocab_size):
         n_layers=settings["layers"],
         dropout=settings["dropout"],
     )
-    n_steps, rate = settings["steps"], settings["learning_rate"]
-    training = replace(
-        training,
+    return model, _training(settings)
+
+
+def _training(settings):
+    """Warm-up and floor keep their part of steps and learning rate."""
+    usual = default_config(1)[1]
+    n_steps, rate, warm_up = (
+        settings[name] for name in ("steps", "learning_rate", "warm_up")
+    )
+    if warm_up is None:
+        warm_up = usual.warm_up * n_steps // usual.n_steps
+    same = "dtype accumulate weight_decay evaluate_every save_every".split()
+    return replace(
+        usual,
         n_steps=n_steps,
         learning_rate=rate,
-        warm_up=training.warm_up * n_steps // training.n_steps,
-        floor=training.floor * rate / training.learning_rate,
-        dtype=settings["dtype"],
+        warm_up=warm_up,
+        floor=usual.floor * rate / usual.learning_rate,
+        **{name: settings[name] for name in same},
     )
-    return model, training
+
+
+def has_weights(folder):
+    """Whether a folder holds what a training saved."""
+    folder = Path(folder)
+    return any((folder / name).exists() for name in ("checkpoint.pt", "best.pt"))
+
+
+def clear(folder):
+    """Remove what a training that saved no weights has left."""
+    for path in Path(folder).glob("losses.*"):
+        path.unlink()
+
+
+def remove_partial(folder):
+    """Remove what was half written when the disk was full."""
+    for path in Path(folder).glob("*.partial"):
+        path.unlink(missing_ok=True)
+
+
+def read_rows(path):
+    """The rows of losses.csv as numbers; [] if there is none."""
+    if not Path(path).exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    return [{**row, "step": int(row["step"])} for row in rows]
+
+
+def read_checkpoint(path):
+    """What a checkpoint holds. Raises GPTError."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        state["more"]["config"]["n_steps"], state["more"]["history"]["loss"]
+        return state
+    except Exception as error:  # torch raises many kinds for a file that is none
+        raise GPTError(
+            f"{path} is damaged ({first_line(error)}): remove it to begin anew"
+        ) from None
+
+
+def steps_done(folder):
+    """How many steps a folder's checkpoint has behind it."""
+    path = Path(folder) / "checkpoint.pt"
+    return len(read_checkpoint(path)["more"]["history"]["loss"]) if path.exists() else 0
+
+
+def prolong(folder, run, changed):
+    """The Run that goes on in a folder, with these settings changed. Raises GPTError.
+
+    The steps are written into its checkpoint, too, if they are others than there.
+    """
+    now = replace(run, settings={**run.settings, **changed})
+    names = {"steps": "n_steps"}
+    training = {names.get(name, name): value for name, value in changed.items()}
+    now = replace(now, training=replace(run.training, **training))
+    path = Path(folder) / "checkpoint.pt"
+    if not path.exists():
+        return now
+    state = read_checkpoint(path)
+    done, steps = len(state["more"]["history"]["loss"]), now.training.n_steps
+    if steps < done:
+        raise GPTError(f"{folder} has done {done} steps: --steps {steps} is less")
+    try:
+        GPT(now.model).load_state_dict(state["model"])
+    except (RuntimeError, KeyError) as error:
+        raise GPTError(
+            f"{path} holds another model than model.json says: {first_line(error)}"
+        ) from None
+    if state["more"]["config"]["n_steps"] != steps:
+        state["more"]["config"]["n_steps"] = steps
+        with replaced(path) as partial:
+            torch.save(state, partial)
+    return now
+
+
+@contextmanager
+def replaced(path):
+    """A path to write to, which takes the place of this one when all is written."""
+    partial = Path(f"{path}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except (OSError, RuntimeError):  # a full disk
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def save_run(folder, run):
     """Write model.json, whole or not at all."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / "model.json.partial"
-    partial.write_text(json.dumps(asdict(run), indent=1), encoding="utf-8")
-    os.replace(partial, folder / "model.json")
+    with replaced(folder / "model.json") as partial:
+        partial.write_text(json.dumps(asdict(run), indent=1), encoding="utf-8")
 
 
 def load_run(folder):
@@ -135,7 +278,9 @@ def load_model(name):
     folder = Path(name)
     if not (folder / "model.json").exists():
         return load_published(name)
-    run, checkpoint = load_run(folder), folder / "checkpoint.pt"
+    run, checkpoint = load_run(folder), folder / "best.pt"
+    if not checkpoint.exists():
+        checkpoint = folder / "checkpoint.pt"
     if not checkpoint.exists():
         raise GPTError(
             f"{folder} has no weights yet: its training was stopped before the first "
@@ -152,8 +297,12 @@ def load_model(name):
 def load_published(name):
     """As load_model, for a GPT-2 in a folder or on the Hugging Face hub."""
     folder = Path(name)
-    if not folder.is_dir() and not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", name):
-        raise GPTError(f"there is no folder {name}")
+    owned = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name) and not folder.parent.is_dir()
+    if not folder.is_dir() and name not in GPT2S and not owned:
+        raise GPTError(
+            f"there is no folder {name}, and no GPT-2 on the hub has this name "
+            f"({', '.join(sorted(GPT2S))}, or owner/name)"
+        )
     try:
         model = GPT.from_pretrained(name)
         if not folder.is_dir():

@@ -3,17 +3,20 @@
 torch takes seconds to import, so everything that needs it is imported when it runs.
 """
 
+import csv
 import math
 import os
+import shlex
 
 from dot2gpt.commands.options import (
     FOLDER,
     Default,
+    FromFile,
     add_device,
     device_named,
+    from_zero,
     in_words,
     new_command,
-    seed_number,
     whole,
 )
 
@@ -25,19 +28,30 @@ Train a GPT on a text, show how well it predicts what it has not seen, and let i
   python -m dot2gpt train --tokens bpe           pieces of words instead of characters
   python -m dot2gpt train --steps 200            a first try
   python -m dot2gpt train --resume               go on after Ctrl-C
+  python -m dot2gpt train --resume --steps 3000  go on with what is finished
+  python -m dot2gpt train --from runs/gpt --text poems.txt --out runs/poems
+  python -m dot2gpt train --config my_run.toml   steps = 500, learning_rate = 1e-3, …
   torchrun --nproc-per-node 2 -m dot2gpt train   two processes share each batch
 
 The last tenth of the text is kept for validation. The loss is in nats a token: ln of
 the number of tokens for a model that knows nothing ("uniform"), less for one that knows
 how often each occurs ("unigram"). Beside those lines you see whether yours learns.
+Bits a byte can be compared between characters and BPE, too.
 The defaults are a run on characters, made for two cores and a few minutes. A larger
 model (--layers, --width, --context) and more --steps are better and slower; with a
 small text --dropout 0.1 or more keeps it from learning by heart.
 
-Ctrl-C saves and stops; --resume goes on to the same losses as without a stop.
+Ctrl-C saves and stops; --resume goes on to the same losses as without a stop. With more
+--steps the learning rate takes the place on the longer curve that it would have there.
+In --out lie model.json, checkpoint.pt, best.pt (the weights with the lowest validation
+loss: `generate` takes these), losses.csv and, with --plot, losses.svg.
 """
 OPTIONS = "text tokens vocab_size layers heads width context batch steps".split()
-OPTIONS += ["learning_rate", "dropout", "dtype", "seed"]
+OPTIONS += ["learning_rate", "dropout", "dtype", "seed", "accumulate", "weight_decay"]
+OPTIONS += ["warm_up", "evaluate_every", "save_every", "begin"]
+MAY_CHANGE = {"text", "steps", "evaluate_every", "save_every"}  # when it goes on
+COLUMNS = ["step", "training", "validation", "bits_a_byte", "learning_rate"]
+PATIENCE = 3  # evaluations without a new best, after which a word is said
 
 
 def add_train(commands):
@@ -47,34 +61,50 @@ def add_train(commands):
     add("--text", metavar="FILE", help="what to learn (default: the textbook)")
     add("--tokens", choices=["characters", "bpe"], help="(default: characters)")
     add("--vocab-size", metavar="N", type=int, help="tokens of bpe (default: 1024)")
-    sizes = (
-        ("--layers", "layers", (0, "n_layers")),
-        ("--heads", "attention heads a layer", (0, "n_heads")),
-        ("--width", "numbers a token, divisible by the heads", (0, "d_model")),
-        ("--context", "tokens that the model sees", (0, "context_length")),
-        ("--batch", "windows a step, of all processes together", (2, None)),
-        ("--steps", "steps of training", (1, "n_steps")),
+    numbers = (
+        ("--layers", int, "layers", (0, "n_layers")),
+        ("--heads", int, "attention heads a layer", (0, "n_heads")),
+        ("--width", int, "numbers a token, divisible by the heads", (0, "d_model")),
+        ("--context", int, "tokens that the model sees", (0, "context_length")),
+        ("--batch", int, "windows a step, of all processes together", (2, None)),
+        ("--accumulate", int, "batches that make one step", (1, "accumulate")),
+        ("--steps", int, "steps of training", (1, "n_steps")),
+        ("--learning-rate", float, "the highest rate", (1, "learning_rate")),
+        ("--weight-decay", float, "decay of the matrices", (1, "weight_decay")),
+        ("--dropout", float, "what part is left out in training", (0, "dropout")),
+        ("--evaluate-every", int, "steps between two looks", (1, "evaluate_every")),
+        ("--save-every", int, "steps between two checkpoints", (1, "save_every")),
     )
-    for name, says, default in sizes:
+    for name, kind, says, default in numbers:
         says, default = f"{says} (default: %(default)s)", Default(*default)
-        add(name, metavar="N", type=int, default=default, help=says)
-    for name, says, default in (
-        ("--learning-rate", "the highest rate", Default(1, "learning_rate")),
-        ("--dropout", "what part is left out in training", Default(0, "dropout")),
-    ):
-        says = f"{says} (default: %(default)s)"
-        add(name, metavar="X", type=float, default=default, help=says)
+        shown = "N" if kind is int else "X"
+        add(name, metavar=shown, type=kind, default=default, help=says)
+    add("--warm-up", metavar="N", type=int, help="(default: a twentieth of the steps)")
     add(
         "--dtype",
         choices=["float32", "bfloat16"],
         default=Default(1, "dtype"),
         help="precision of the matrix products (default: %(default)s)",
     )
-    add("--seed", metavar="N", type=seed_number, help="another run (default: 0)")
+    add("--compile", action="store_true", help="torch.compile: slow start, fast steps")
+    add("--seed", metavar="N", type=from_zero, help="another run (default: 0)")
     add_device(parser)
     add("--threads", metavar="N", type=whole, help="of the CPU (default: torch's)")
+    add(
+        "--from",
+        dest="begin",
+        metavar="MODEL",
+        help="begin with these weights and tokens: a folder of train, or a GPT-2",
+    )
     add("--out", metavar="FOLDER", default=FOLDER, help="(default: %(default)s)")
     add("--resume", action="store_true", help="go on with the training in --out")
+    add("--plot", action="store_true", help="draw the losses to losses.svg in --out")
+    add(
+        "--config",
+        metavar="FILE",
+        action=FromFile,
+        help="options from a TOML file; those of the command line win",
+    )
     parser.set_defaults(run=lambda arguments: in_words(train, arguments))
 
 
@@ -90,14 +120,23 @@ def train(arguments):
     with processes.distributed() as (rank, size):
         out = print if rank == 0 else lambda *_, **__: None
         run, text = _prepare(arguments, size)
+        data = _split(run, text)
         processes.mean_over_processes(0)  # all have looked before the first one writes
-        if rank == 0 and not arguments.resume:
+        if rank == 0:
+            if not arguments.resume:
+                runs.clear(arguments.out)
             runs.save_run(arguments.out, run)
         try:
-            model, loss = _fit(run, text, arguments, out)
+            model, loss = _fit(run, text, data, arguments, out)
         except KeyboardInterrupt as stop:
             out(f"{stop}, saved; go on with:\n  {_again(arguments.out, size)}")
             return 130
+        except (OSError, RuntimeError):
+            runs.remove_partial(arguments.out)
+            raise
+        finally:
+            if rank == 0 and arguments.plot:
+                _plot(arguments.out, out)
         kinds = run.model.vocab_size
         out(f"perplexity {math.exp(loss):.1f}: it wavers between so many of {kinds:,}")
         if rank == 0:
@@ -120,7 +159,7 @@ def _prepare(arguments, size):
                 f"{arguments.out} was begun with another text: give it with --text"
             )
     else:
-        if os.path.exists(os.path.join(arguments.out, "model.json")):
+        if runs.has_weights(arguments.out):
             raise runs.GPTError(
                 f"{arguments.out} holds a model already: --resume goes on with it, "
                 "--out names another folder"
@@ -138,45 +177,167 @@ def _resumed(folder, given):
     """The Run of a folder. What was given must be what it was begun with."""
     from dot2gpt.commands import runs
 
-    run = runs.load_run(folder)
+    run, changed = runs.load_run(folder), {}
     for name, value in given.items():
         then = run.settings[name]
-        left_out = value is None or isinstance(value, Default)
-        if name != "text" and not left_out and value != then:
-            option = "--" + name.replace("_", "-")
+        if value is None or isinstance(value, Default) or value == then:
+            continue
+        if name not in MAY_CHANGE:
+            option = "--" + {"begin": "from"}.get(name, name).replace("_", "-")
             raise runs.GPTError(
                 f"{folder} was begun with {option} {then}, not {value}: leave it out, "
                 "or begin anew in another --out"
             )
-    return run
+        changed[name] = value
+    changed.pop("text", None)  # the same text may lie elsewhere now
+    return runs.prolong(folder, run, changed)
 
 
 def _settings(given):
     """The options with defaults in the place of what was left out."""
+    from dot2gpt.commands.runs import GPTError
+
+    taken = {"tokens", "vocab_size", "layers", "heads", "width"}
+    if given["begin"] is not None:
+        for name in taken:
+            if not (given[name] is None or isinstance(given[name], Default)):
+                option = "--" + name.replace("_", "-")
+                raise GPTError(f"{option} is that of --from: leave it out")
+        given = {**given, **dict.fromkeys(taken)}
+        if isinstance(given["context"], Default):
+            given["context"] = None  # that of the model
     settings = {
         name: value.value() if isinstance(value, Default) else value
         for name, value in given.items()
     }
-    settings["tokens"] = settings["tokens"] or "characters"
+    if given["begin"] is None:
+        settings["tokens"] = settings["tokens"] or "characters"
     settings["seed"] = settings["seed"] or 0
     return settings
 
 
-def _fit(run, text, arguments, out):
+class Watch:
+    """What is looked at every --evaluate-every steps: losses, a sample, the best."""
+
+    def __init__(self, run, text, data, arguments, out):
+        self.run, self.folder, self.out = run, arguments.out, out
+        self.learn, self.unseen = data
+        tail = text[len(text) * 9 // 10 :]
+        self.bits = len(self.unseen) / len(tail.encode()) / math.log(2)  # of a nat
+        self.prompt = tail[:20]
+        self.path = os.path.join(arguments.out, "losses.csv")
+        self.done, self.rows = 0, []
+
+    def begin(self, done):
+        """Keep the rows of the steps that were done, and show the head of the table."""
+        from dot2gpt.commands.runs import read_rows
+
+        self.done = done
+        self.rows = [row for row in read_rows(self.path) if row["step"] <= done]
+        self.out(f"{'step':>6} {'training':>9} {'validation':>11} {'bits a byte':>12}")
+
+    def __call__(self, model):
+        """Look at a model; returns its validation loss."""
+        from tqdm import tqdm
+
+        from dot2gpt.processes import rank_and_size
+
+        every, last = self.run.training.evaluate_every, self.run.training.n_steps
+        self.done = min(self.done // every * every + every, last)
+        training, validation = (
+            self._loss(model, ids) for ids in (self.learn, self.unseen)
+        )
+        best = min((row["validation"] for row in self.rows), default=math.inf)
+        rate = _rate(self.run.training, self.done - 1)
+        bits = validation * self.bits
+        row = dict(
+            zip(COLUMNS, (self.done, training, validation, bits, rate), strict=True)
+        )
+        self.rows.append(row)
+        with tqdm.external_write_mode():
+            self.out(f"{self.done:6} {training:9.3f} {validation:11.3f} {bits:12.3f}")
+            if len(self.rows) % 5 == 0 and self.done < last:
+                self.out(f"       {self._sample(model)!r}")
+            self._say_if_it_rises()
+        if rank_and_size()[0] == 0:
+            self._write(model, better=validation < best)
+        return validation
+
+    def _loss(self, model, ids):
+        import torch
+
+        from dot2gpt.tokens import batches
+        from dot2gpt.training import evaluate
+
+        fixed = torch.Generator().manual_seed(1)
+        batch, context = self.run.settings["batch"], self.run.model.context_length
+        return evaluate(model, batches(ids, batch, context, fixed), 20)
+
+    def _sample(self, model):
+        import torch
+
+        from dot2gpt.generation import stream_text
+
+        device = next(model.parameters()).device
+        how = {"temperature": 0.8, "generator": torch.Generator(device).manual_seed(0)}
+        state = torch.get_rng_state()
+        pieces = stream_text(model, self.run.encoding, self.prompt, 40, **how)
+        said = self.prompt + "".join(pieces)
+        torch.set_rng_state(state)
+        return said
+
+    def _say_if_it_rises(self):
+        losses = [row["validation"] for row in self.rows]
+        best = losses.index(min(losses))
+        if len(losses) - 1 - best == PATIENCE:
+            self.out(
+                f"       the validation loss has risen since step "
+                f"{self.rows[best]['step']}: it learns by heart; best.pt keeps that "
+                "step, and more text, --dropout or fewer --steps may help"
+            )
+
+    def _write(self, model, better):
+        from dot2gpt.commands.runs import replaced
+        from dot2gpt.training import save_checkpoint
+
+        with (
+            replaced(self.path) as partial,
+            open(partial, "w", newline="", encoding="utf-8") as file,
+        ):
+            table = csv.DictWriter(file, COLUMNS)
+            table.writeheader()
+            table.writerows(self.rows)
+        if better:
+            best = os.path.join(self.folder, "best.pt")
+            save_checkpoint(best, model, step=self.done)
+
+
+def _rate(training, step):
+    from dot2gpt.training import cosine_schedule
+
+    return cosine_schedule(
+        step, training.learning_rate, training.warm_up, training.n_steps, training.floor
+    )
+
+
+def _fit(run, text, data, arguments, out):
     """Train the model of a Run. Returns it and its loss on the text not learned."""
     import torch
-    from tqdm import tqdm
 
+    from dot2gpt.commands import runs
     from dot2gpt.gpt import GPT
     from dot2gpt.tokens import batches
-    from dot2gpt.training import evaluate, train
+    from dot2gpt.training import train
 
-    learn, unseen = _split(run, text)
+    learn, unseen = data
     batch, context = run.settings["batch"], run.model.context_length
     torch.manual_seed(run.settings["seed"])
     generator = torch.Generator().manual_seed(run.settings["seed"])
+    model = GPT(run.model)
+    if run.settings["begin"] is not None:
+        runs.begin_with(model, run.settings["begin"])
     device = device_named(arguments.device)
-    model = GPT(run.model).to(device)
+    model.to(device)
     n_weights = sum(weight.numel() for weight in model.parameters())
     out(
         f"{len(text):,} characters, {len(learn) + len(unseen):,} tokens of "
@@ -184,19 +345,21 @@ def _fit(run, text, arguments, out):
     )
     for name, loss in _baselines(learn, unseen, run.model.vocab_size).items():
         out(f"{name:12}{loss:.3f}")
-
-    def validate(model):
-        fixed = torch.Generator().manual_seed(1)
-        loss = evaluate(model, batches(unseen, batch, context, fixed), 20)
-        with tqdm.external_write_mode():
-            out(f"{'validation':12}{loss:.3f}")
-        return loss
-
+    watch = Watch(run, text, data, arguments, out)
+    done = runs.steps_done(arguments.out) if arguments.resume else 0
+    if done == run.training.n_steps:
+        out(f"all {done} steps are done: --steps N goes on to the N-th")
+    elif done:
+        rate = _rate(run.training, done)
+        out(f"{done} of {run.training.n_steps} steps are done; the rate is {rate:.2g}")
+    watch.begin(done)
+    if arguments.compile:
+        model.compile()
     history = train(
         model,
         batches(learn, batch, context, generator),
         run.training,
-        validate=validate,
+        validate=watch,
         path=os.path.join(arguments.out, "checkpoint.pt"),
         generator=generator,
         resume=arguments.resume,
@@ -205,19 +368,21 @@ def _fit(run, text, arguments, out):
 
 
 def _split(run, text):
-    """The ids of the text: the first nine tenths to learn, the rest to validate."""
+    """Ids: nine tenths of the text to learn, the rest to validate. Raises GPTError."""
     import torch
 
-    from dot2gpt.commands.runs import GPTError
+    from dot2gpt.commands.runs import GPTError, ids_of
 
-    ids = torch.tensor(run.encoding.encode(text))
-    cut, context = len(ids) * 9 // 10, run.model.context_length
-    if len(ids) - cut <= context:
+    cut, context = len(text) * 9 // 10, run.model.context_length
+    learn, unseen = (
+        torch.tensor(ids_of(run.encoding, part)) for part in (text[:cut], text[cut:])
+    )
+    if len(unseen) <= context:
         raise GPTError(
             f"the text is too short: its last tenth, for validation, has "
-            f"{len(ids) - cut} tokens, and --context {context} takes {context + 1}"
+            f"{len(unseen)} tokens, and --context {context} takes {context + 1}"
         )
-    return ids[:cut], ids[cut:]
+    return learn, unseen
 
 
 def _baselines(learn, unseen, vocab_size):
@@ -240,10 +405,33 @@ def _show_sample(model, run, text, folder):
     how = {"temperature": 0.8, "generator": generator}
     for piece in stream_text(model, run.encoding, prompt, 200, **how):
         print(piece, end="", flush=True)
-    print(f"\n\nmore: python -m dot2gpt generate --model {folder} --prompt TEXT")
+    name = shlex.quote(folder)
+    print(f"\n\nmore: python -m dot2gpt generate --model {name} --prompt TEXT")
+
+
+def _plot(folder, out):
+    """Draw losses.csv to losses.svg."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    from dot2gpt.commands.runs import read_rows
+
+    rows = read_rows(os.path.join(folder, "losses.csv"))
+    if not rows:
+        return out("there is nothing to plot yet: no --evaluate-every was reached")
+    figure, axis = plt.subplots(figsize=(6.5, 4), layout="constrained")
+    for name, line in ("training", "k--"), ("validation", "k-"):
+        axis.plot([r["step"] for r in rows], [r[name] for r in rows], line, label=name)
+    axis.set(xlabel="step", ylabel="nats a token")
+    axis.legend()
+    path = os.path.join(folder, "losses.svg")
+    figure.savefig(path)
+    out(f"the losses are drawn in {path}")
 
 
 def _again(folder, size):
     """The command that goes on with a training."""
     start = "python" if size == 1 else f"torchrun --nproc-per-node {size}"
-    return f"{start} -m dot2gpt train --out {folder} --resume"
+    return f"{start} -m dot2gpt train --out {shlex.quote(folder)} --resume"
