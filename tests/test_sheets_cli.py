@@ -155,7 +155,12 @@ def test_control_c_ends_with_one_line_and_no_kernel(course):
     sleeps = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid()))\n"
     start(course, {"double": sleeps + "time.sleep(100)"})
     command = [sys.executable, "-m", "dot2gpt", "check"]
-    check = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    check = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,  # what runs in the background inherits that SIGINT is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     wait_for(lambda: mark.exists() and mark.read_text())
     check.send_signal(signal.SIGINT)
     _, said = check.communicate(timeout=60)
