@@ -16,10 +16,6 @@ from tools.tree import ROOT
 # Claims that wait for `make evidence`: new ones, and those whose code changed since.
 # The page marks them, and this list names them.
 WAITING = {
-    "00_before_attention/attention_recalls",
-    "00_before_attention/cnn",
-    "00_before_attention/recall_64",
-    "03_query_key_value/two_matrices",
     "04_scaling/phone_book",
     "04_scaling/short_heads",
     "06_multi_head/one_head",
