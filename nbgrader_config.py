@@ -10,8 +10,8 @@ from jinja2 import Environment
 
 import grading
 from dot2gpt.running import KERNEL_ARGUMENTS, TIMEOUT
-from grading import clean
-from grading.one_line import preprocessors
+from grading.course import clean
+from grading.course.one_line import preprocessors
 
 c = get_config()  # noqa: F821 (nbgrader defines it)
 root = Path(os.path.abspath(__file__)).parent
@@ -51,7 +51,7 @@ c.Execute.extra_arguments = KERNEL_ARGUMENTS
 c.HTMLExporter.filters = clean.filters()
 c.HTMLExporter.sanitize_html = True
 c.HTMLExporter.extra_template_basedirs = [
-    str(Path(grading.__file__).parent / "templates"),
+    str(Path(grading.__file__).parent / "course" / "templates"),
     str(
         Path(nbgrader.__file__).parent
         / "server_extensions"

@@ -23,7 +23,8 @@ from pathlib import Path
 import nbformat
 import psutil
 
-from grading import doctor, store
+from grading import doctor
+from grading.course import store
 from tests.answers import load
 from tools.tree import ROOT, Chapter
 
@@ -155,7 +156,7 @@ def warm(course, jobs):
 def courses(folder, numbers):
     """Three equal courses with an empty gradebook; two of them hold submissions."""
     first = folder / "stock"
-    for what in (f"solutions/{NAME}", "grading/templates"):
+    for what in (f"solutions/{NAME}", "grading/course/templates"):
         shutil.copytree(ROOT / what, first / what)
     shutil.copy(ROOT / "nbgrader_config.py", first)
     made = command(first, "nbgrader", "generate_assignment", NAME)

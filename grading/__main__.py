@@ -157,8 +157,9 @@ def add_run(commands):
 
 def run(arguments):
     """Grade, and print the summary."""
-    from grading import run, summary
-    from grading.gradebook import GradebookError
+    from grading import run
+    from grading.course import summary
+    from grading.course.gradebook import GradebookError
 
     root = _root()
     options = run.Options(
@@ -194,7 +195,7 @@ def _stopped():
 def _limits(timeout, memory):
     from dataclasses import replace
 
-    from grading.grade import Limits
+    from grading.judge.limits import Limits
 
     limits = Limits()
     if timeout:
@@ -216,7 +217,7 @@ def add_release(commands):
 
 def release(arguments):
     """Make the bundle and say what is in it."""
-    from grading import release
+    from grading.course import release
 
     root = _root()
     try:
@@ -247,7 +248,8 @@ def add_collect(commands):
 
 def collect(arguments):
     """Sort an export and say what came of it."""
-    from grading import archives, collect, run, store
+    from grading import run
+    from grading.course import archives, collect, store
 
     root = _root()
     known = run.assignments(root)
@@ -306,8 +308,8 @@ def add_grades(commands):
 
 def grades(arguments):
     """Show or write the grades."""
-    from grading import grades, store
-    from grading.gradebook import GradebookError
+    from grading.course import grades, store
+    from grading.course.gradebook import GradebookError
 
     try:
         found = grades.read(_root(), arguments.names)

@@ -12,10 +12,10 @@ import sys
 import textwrap
 from pathlib import Path
 
-from grading import confine, sandbox
-from grading.cgroup import Cgroup
-from grading.provisioners import Zygote
-from grading.warm import Parent, bare_environment
+from grading.sandbox import confine, spec
+from grading.sandbox.cgroup import Cgroup
+from grading.sandbox.provisioners import Zygote
+from grading.sandbox.warm import Parent, bare_environment
 
 OLDEST = (0, 8)  # bubblewrap: the first that can forbid further user namespaces
 _INSTALL = {  # by the names that /etc/os-release gives a system and its relatives
@@ -92,7 +92,7 @@ def problems():
     if platform.machine() not in confine.SYSCALLS:
         known = " and ".join(confine.SYSCALLS)
         return [f"The processor is {platform.machine()}; {known} are supported."]
-    if path := sandbox.exposed():
+    if path := spec.exposed():
         return [f"The course lies in {path}, which the sandbox shows: make a .venv."]
     return _tried("plain", _try_plain) or _tried("warm", _try_warm)
 
@@ -128,19 +128,19 @@ def _tried(kind, attempt):
 
 def _try_plain():
     """Run nothing in bubblewrap; returns the error, "" if it went well."""
-    box = sandbox.Box()
+    box = spec.Box()
     try:
         box.empty()
         box.give_to_sandbox()
-        command = sandbox.bwrap_command(
+        command = spec.bwrap_command(
             [sys.executable, "-I", "-S", "-c", "pass"],
             str(box.sockets),
             [],
-            sandbox.Bounds(),
-            sandbox.environment(),
+            spec.Bounds(),
+            spec.environment(),
         )
         done = subprocess.run(
-            sandbox.supervised(command, box, []),
+            spec.supervised(command, box, []),
             capture_output=True,
             text=True,
             timeout=60,
@@ -154,12 +154,12 @@ def _try_plain():
 
 def _try_warm():
     """Have a zygote run nothing; returns the error, "" if it went well."""
-    box, parent, zygote = sandbox.Box(), Parent(modules=()), None
+    box, parent, zygote = spec.Box(), Parent(modules=()), None
     try:
         box.empty()
         box.give_to_sandbox()
-        request = sandbox.zygote_request(
-            ["--version"], box, [], sandbox.Bounds(), sandbox.environment(), []
+        request = spec.zygote_request(
+            ["--version"], box, [], spec.Bounds(), spec.environment(), []
         )
         zygote = Zygote(parent)
         pid = zygote.ask("spawn", **request)["pid"]
@@ -211,7 +211,7 @@ def _remedy():
 
 def _cgroups():
     """How memory and processes are limited here."""
-    group = Cgroup(f"{sandbox.PREFIX}doctor-{os.getpid()}", sandbox.Bounds())
+    group = Cgroup(f"{spec.PREFIX}doctor-{os.getpid()}", spec.Bounds())
     group.remove()
     if group.folders:
         version = "v1" if len(group.folders) > 1 else "v2"

@@ -9,16 +9,16 @@ answer can't say in a visible one what it was asked in a hidden one.
 """
 
 import asyncio
-import json
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 
-from grading import intake
-from grading.kernel import Ahead, Kernel, KernelDied, Ran
-from grading.limits import Limits
-from grading.page import page
-from grading.referee import Referee
+from grading.course import intake
+from grading.course.page import page
+from grading.course.store import Result
+from grading.judge.limits import Limits
+from grading.judge.referee import Referee
+from grading.sandbox.kernel import Ahead, Kernel, KernelDied, Ran
 
 USUAL = Limits()
 OVER = "not judged: the time for the whole notebook was over"
@@ -26,38 +26,10 @@ CELLS_SHARE = 2 / 3  # of the whole time is for cells, so that tests get some
 VISIBLE_SHARE = 3 / 4  # of what is left then, so that hidden tests get some
 
 
-@dataclass(frozen=True)
-class Result:
-    """What came of a submission.
-
-    status: "graded", or "reported" where a person should look at the notes.
-    notes: sentences on what was odd. manual: grade_ids that a person grades.
-    scores, reasons: {grade_id of a test: its points, why they are not all}.
-    notebook: the graded notebook as JSON text; "" if nothing could be read.
-    """
-
-    status: str
-    notes: list[str] = field(default_factory=list)
-    scores: dict[str, float] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
-    manual: list[str] = field(default_factory=list)
-    notebook: str = ""
-    seconds: float = 0.0
-
-    def to_json(self):
-        """The Result as JSON text."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text):
-        """The Result of `to_json`; raises ValueError or TypeError for other text."""
-        return cls(**json.loads(text))
-
-
 def grade(bundle, folder, limits=USUAL, sandbox="warm"):
     """Grade the submission in `folder`; returns a Result.
 
-    sandbox: "warm", "plain" or "none", as of grading.provisioners.kernel_manager.
+    sandbox: "warm", "plain" or "none", as of provisioners.kernel_manager.
 
     Raises RuntimeError where no sandbox can be made or the sheet's own set-up fails:
     then the submission is not to blame.

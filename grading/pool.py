@@ -22,8 +22,8 @@ from dataclasses import dataclass
 
 import psutil
 
-from grading import intake, store
-from grading.warm import Parent
+from grading.course import intake, store
+from grading.sandbox.warm import Parent
 
 GRACE = 120  # seconds on top of the limit for all cells: imports, start, clean-up
 TRIES = 2
@@ -36,7 +36,7 @@ class Task:
 
     student: str
     folder: str
-    bundle: object  # grading.bundle.Bundle
+    bundle: object  # grading.judge.bundle.Bundle
     checksum: str
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import psutil
 
-from grading import collect, intake, store
-from grading.gradebook import PATIENCE, GradebookError, Locked, Writer, patiently
+from grading.course import collect, intake, store
+from grading.course.gradebook import PATIENCE, GradebookError, Locked, Writer, patiently
+from grading.judge.limits import Limits
 from grading.pool import Dask, EngineError, Failure, Local, Task
-from grading.warm import Parent
+from grading.sandbox.warm import Parent
 
 ENOUGH = 3  # failures before anything succeeds: then the sheet is to blame
 BATCH = 20  # results that are written to the gradebook together
@@ -34,7 +35,7 @@ class Options:
     only: list[str] = field(default_factory=list)  # students; [] for all
     jobs: int = 0  # 0: one a core, as far as the memory goes
     again: bool = False
-    limits: object = None  # grading.grade.Limits; None for the usual ones
+    limits: object = None  # a Limits; None for the usual ones
     scheduler: str = ""
     sandbox: str = "warm"  # "none" to go without
     patience: float = PATIENCE  # seconds to wait for a locked gradebook
@@ -60,7 +61,7 @@ def run(root, options):
     where it was. Raises RunError after saving all that was graded.
     """
     root = Path(root)
-    options.limits = options.limits or _usual_limits()
+    options.limits = options.limits or Limits()
     with _alone(root), _terminated_as_interrupted():
         names = _assignments(root, options.names)
         if not options.scheduler:
@@ -119,10 +120,8 @@ def default_jobs():
 
 def failed(bundle, why):
     """The result of a submission that broke its own grading: reported, no points."""
-    from grading.grade import Result
-
     tests = [cell.grade_id for cell in bundle.tests]
-    return Result(
+    return store.Result(
         status="reported",
         notes=[f"{why}; a person has to look at this submission"],
         scores=dict.fromkeys(tests, 0.0),
@@ -137,7 +136,7 @@ class _Work:
     """One assignment: what has to be graded, and where its results go."""
 
     def __init__(self, root, name, options):
-        from grading.bundle import bundle
+        from grading.judge.bundle import bundle
 
         self.root, self.options = root, options
         try:
@@ -449,9 +448,3 @@ class Progress:
                 file=sys.stderr,
                 flush=True,
             )
-
-
-def _usual_limits():
-    from grading.grade import Limits
-
-    return Limits()

@@ -23,7 +23,7 @@ import torch._dynamo  # noqa: F401 (seeds and optimisers import it, for a second
 import torch.nn.attention  # noqa: F401
 import torch.utils.flop_counter  # noqa: F401
 
-from grading.warm import use_huge_pages
+from grading.sandbox.warm import use_huge_pages
 
 TIMEOUT = 120  # seconds for one run
 prepare = functools.cache(use_huge_pages)  # once, so that forks copy less

@@ -2,15 +2,15 @@
 
 import asyncio
 
-from grading.kernel import Kernel
-from grading.limits import Limits
-from grading.referee import Referee
+from grading.judge.limits import Limits
+from grading.judge.referee import Referee
+from grading.sandbox.kernel import Kernel
 
 USUAL = Limits()
 _COPY = """\
 def _copy(path, sources):
     import linecache, os
-    from grading import inside
+    from grading.boundary import inside
     if pid := os.fork():
         return pid
     inside.be_quiet()
@@ -32,7 +32,7 @@ def _copy(path, sources):
 class Court:
     """One sandbox and one bench for a sheet; used as a context.
 
-    kind: of the sandbox, as of grading.provisioners.kernel_manager.
+    kind: of the sandbox, as of grading.sandbox.provisioners.kernel_manager.
     """
 
     def __init__(self, bundle, kind="warm", limits=USUAL):

@@ -9,8 +9,8 @@ import json
 import os
 import sys
 
-from grading.provisioners import kernel_manager
-from grading.sandbox import Bounds
+from grading.sandbox.provisioners import kernel_manager
+from grading.sandbox.spec import Bounds
 
 BOUNDS = Bounds(
     memory=512 << 20,

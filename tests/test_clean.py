@@ -14,10 +14,10 @@ from nbconvert.exporters import HTMLExporter
 from nbgrader.server_extensions.formgrader import handlers
 from traitlets.config import PyFileConfigLoader
 
-from grading import clean, page
-from grading.bundle import bundle
-from grading.intake import Step
-from grading.kernel import Ran
+from grading.course import clean, page
+from grading.course.intake import Step
+from grading.judge.bundle import bundle
+from grading.sandbox.kernel import Ran
 from tests import small_course
 
 STATIC = Path(handlers.static_path)

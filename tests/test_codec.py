@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from grading import codec
-from grading.codec import CodecError, Packer, Unpacker
-from grading.shared import SharedTensors
+from grading.boundary import codec
+from grading.boundary.codec import CodecError, Packer, Unpacker
+from grading.boundary.shared import SharedTensors
 
 QUICK = settings(max_examples=60, deadline=None)
 FLOATS = ["float16", "bfloat16", "float32", "float64", "complex64", "complex128"]

@@ -15,13 +15,13 @@ import psutil
 import pytest
 
 from grading import doctor
-from grading.bundle import bundle
+from grading.course.page import harmless
 from grading.grade import Desk, Result, grade
-from grading.kernel import Kernel
-from grading.limits import Limits
-from grading.page import harmless
-from grading.provisioners import Zygote
-from grading.referee import Sitting
+from grading.judge.bundle import bundle
+from grading.judge.limits import Limits
+from grading.judge.referee import Sitting
+from grading.sandbox.kernel import Kernel
+from grading.sandbox.provisioners import Zygote
 from tests import small_course
 from tests.hostile import sheet as sheets
 from tests.test_sandbox import runs

@@ -19,9 +19,9 @@ import pytest
 import yaml
 from hypothesis import given, settings
 
-from grading import archives, collect, grades, layouts, release
 from grading.__main__ import main
-from grading.bundle import bundle
+from grading.course import archives, collect, grades, layouts, release
+from grading.judge.bundle import bundle
 from tests import small_course
 
 NAME = "small_exercises.ipynb"

@@ -15,8 +15,9 @@ import psutil
 import pytest
 from nbgrader.api import Gradebook
 
-from grading import doctor, gradebook, pool, run, store, summary
-from grading.grade import Result
+from grading import doctor, pool, run
+from grading.course import gradebook, store, summary
+from grading.course.store import Result
 from grading.pool import Failure
 from tests import small_course
 from tests.test_nbgrader import nbgrader, scores, submit
@@ -503,7 +504,7 @@ def is_tracker(process):
 
 
 def is_warm(process):
-    return "grading.warm" in command_of(process)
+    return "grading.sandbox.warm" in command_of(process)
 
 
 def all_gone(processes):

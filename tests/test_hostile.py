@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from grading import doctor
-from grading.provisioners import Zygote
+from grading.sandbox.provisioners import Zygote
 from tests.hostile import CASES, FAMILIES, naive, sheet
 from tests.hostile.sandboxed import LIMITS, Grader, flaws
 from tests.hostile.world import SECRETS, SHARED, VARIABLE, World, clean

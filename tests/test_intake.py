@@ -7,8 +7,8 @@ import time
 import nbformat
 import pytest
 
-from grading import intake
-from grading.bundle import bundle
+from grading.course import intake
+from grading.judge.bundle import bundle
 from tests import small_course
 
 NAME = "small_exercises.ipynb"

@@ -8,11 +8,11 @@ import pytest
 
 from dot2gpt import checks
 from grading import doctor
-from grading.bundle import Bundle, Cell, bundle, defined
-from grading.hidden import NOTHING, Texts
-from grading.limits import Limits
-from grading.phases import phases
-from grading.referee import MOST_BENCHES, Referee
+from grading.judge.bundle import Bundle, Cell, bundle, defined
+from grading.judge.hidden import NOTHING, Texts
+from grading.judge.limits import Limits
+from grading.judge.phases import phases
+from grading.judge.referee import MOST_BENCHES, Referee
 from tests.answers import load
 from tests.judging import Court, answer_cases
 from tools.tree import chapters

@@ -19,10 +19,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from nbgrader.utils import determine_grade
 
-from grading import cgroup, confine, doctor, provisioners, sandbox, warm
-from grading.provisioners import Zygote, kernel_manager
-from grading.sandbox import Box
-from grading.warm import Parent, has_ended
+from grading import doctor
+from grading.sandbox import cgroup, confine, provisioners, spec, warm
+from grading.sandbox.provisioners import Zygote, kernel_manager
+from grading.sandbox.spec import Box
+from grading.sandbox.warm import Parent, has_ended
 from tests import small_course
 from tests.sandbox_probes import ATTACKS, BOUNDS, GREED, NEEDS_ROOT, SMALL, Kernel, won
 
@@ -91,8 +92,8 @@ def no_cgroup(monkeypatch):
     def refuse(*_):
         raise PermissionError
 
-    monkeypatch.setattr("grading.cgroup.Cgroup._make_v1", refuse)
-    monkeypatch.setattr("grading.cgroup.Cgroup._make_v2", refuse)
+    monkeypatch.setattr("grading.sandbox.cgroup.Cgroup._make_v1", refuse)
+    monkeypatch.setattr("grading.sandbox.cgroup.Cgroup._make_v2", refuse)
 
 
 def test_ci_can_make_a_sandbox():
@@ -128,14 +129,14 @@ def test_the_environment_is_the_sandboxs_own(kernel):
     )
     added_by_ipykernel = {"CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "GIT_PAGER"}
     added_by_ipykernel |= {"PAGER", "PYDEVD_USE_FRAME_EVAL", "TERM", "PWD"}
-    assert said.items() >= sandbox.environment().items()
-    assert set(said) - set(sandbox.environment()) <= added_by_ipykernel
+    assert said.items() >= spec.environment().items()
+    assert set(said) - set(spec.environment()) <= added_by_ipykernel
 
 
 def test_only_what_is_shown_exists(kernel):
     """Every path above what is bound holds nothing else."""
     code = "print([sorted(os.listdir(p)) for p in {!r}])"
-    shown = sandbox.readable()
+    shown = spec.readable()
     for folder in {str(Path(path).parent) for path in shown} - {"/", "/etc", "/nix"}:
         if any(Path(folder).is_relative_to(path) for path in shown):
             continue
@@ -161,7 +162,7 @@ def test_all_that_is_shown_is_mounted_read_only(kernel):
     writable = {field[4] for field in fields if "rw" in field[5].split(",")}
     own = str(kernel.manager.provisioner.box.sockets)
     others = {path for path in writable if not path.startswith("/dev")}
-    assert own in writable and others - {own} == set(sandbox.SCRATCH) - {"/dev/shm"}
+    assert own in writable and others - {own} == set(spec.SCRATCH) - {"/dev/shm"}
 
 
 def test_more_than_its_memory_at_once_is_refused_and_the_kernel_lives(kernel):
@@ -240,20 +241,20 @@ def test_files_beside_the_notebook_are_shown(kind, tmp_path):
 
 
 def test_no_more_files_than_a_sheet_needs(tmp_path, monkeypatch):
-    monkeypatch.setattr(sandbox, "MOST_FILES", 2)
+    monkeypatch.setattr(spec, "MOST_FILES", 2)
     for name in "abc":
         (tmp_path / name).write_text(name)
     box = Box()
     box.empty()
     assert [Path(p).name for p in box.take_files(tmp_path)] == ["a", "b"]
-    monkeypatch.setattr(sandbox, "MOST_BYTES", 1)
+    monkeypatch.setattr(spec, "MOST_BYTES", 1)
     box.empty()
     assert [Path(p).name for p in box.take_files(tmp_path)] == ["a"]
     box.remove()
 
 
 def test_a_course_inside_python_is_refused(kind, monkeypatch):
-    monkeypatch.setattr(sandbox, "COURSE", Path(sys.prefix).resolve() / "course")
+    monkeypatch.setattr(spec, "COURSE", Path(sys.prefix).resolve() / "course")
     with pytest.raises(RuntimeError, match="which the sandbox shows"):
         Kernel(kind)
     assert "which the sandbox shows" in doctor.problems()[0]
@@ -321,12 +322,12 @@ def test_shutdown_leaves_nothing(kind, cgroups, request):
 
 def test_what_does_not_die_with_bubblewrap_is_killed(machine, monkeypatch):
     """As if code inside had kept the sandbox's first process from dying with it."""
-    make = sandbox.bwrap_command
+    make = spec.bwrap_command
 
     def immortal(*arguments):
         return [part for part in make(*arguments) if part != "--die-with-parent"]
 
-    monkeypatch.setattr(sandbox, "bwrap_command", immortal)
+    monkeypatch.setattr(spec, "bwrap_command", immortal)
     kernel = Kernel("plain")
     processes, paths = traces(kernel.manager)
     kernel.stop()
@@ -395,7 +396,7 @@ def test_what_killed_runs_left_is_swept(tmp_path):
     group.mkdir()
     theirs.note([str(group)])
     theirs._lock.close()  # as when its process was killed
-    sandbox.sweep()
+    spec.sweep()
     assert left([], [ours.path, theirs.path, group]) == [ours.path]
     ours.remove()
 
@@ -622,7 +623,7 @@ def test_without_a_sandbox_no_windows_or_mac_module_is_missing():
     hidden = (
         "import psutil, sys; sys.modules['fcntl'] = sys.modules['resource'] = None; "
     )
-    code = "from grading.provisioners import kernel_manager; kernel_manager('none')"
+    code = "from grading.sandbox import provisioners as p; p.kernel_manager('none')"
     subprocess.run([sys.executable, "-c", hidden + code], check=True, timeout=60)
 
 

@@ -233,7 +233,8 @@ def as_text(notebook):
 @pytest.mark.parametrize("kind", ["UTF-16", "text cell", "format '4'"])
 def test_check_reads_what_grading_reads(course, kind):
     """What `python -m grading` salvages: the answers are the same ones, as code."""
-    from grading import bundle, intake
+    from grading.course import intake
+    from grading.judge import bundle
 
     path = start(course, small_course.RIGHT, as_text if kind == "text cell" else None)
     if kind == "UTF-16":

@@ -26,7 +26,7 @@ def derived_modules(root=ROOT):
 
 def derived_tests(root=ROOT):
     """{Chapter: {name: Test}}, what a learner may see of the tests in its solutions."""
-    from grading.bundle import bundle
+    from grading.judge.bundle import bundle
 
     return {
         chapter: {
@@ -51,7 +51,7 @@ def derived_sheets(root=ROOT, tests=None):
     from nbgrader.apps import NbGraderAPI
     from traitlets.config import Config
 
-    from grading.one_line import preprocessors
+    from grading.course.one_line import preprocessors
 
     tests, texts = tests or derived_tests(root), {}
     with tempfile.TemporaryDirectory() as folder:

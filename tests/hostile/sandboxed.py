@@ -16,11 +16,11 @@ from unittest import mock
 
 import nbformat
 
-from grading import clean as clean_html
-from grading import sandbox
-from grading.cgroup import Cgroup
+from grading.course import clean as clean_html
 from grading.grade import Result, grade
-from grading.limits import Limits
+from grading.judge.limits import Limits
+from grading.sandbox import spec
+from grading.sandbox.cgroup import Cgroup
 from tests.hostile import CASES, sheet
 from tests.hostile.world import SECRETS, World, clean, left_files, survivors, tree
 
@@ -103,7 +103,7 @@ def flaws(case, graded):
 @contextmanager
 def noted_folders():
     """A function that starts a list of the folders of this thread's sandboxes."""
-    lists, init, make = {}, sandbox.Box.__init__, Cgroup.__init__
+    lists, init, make = {}, spec.Box.__init__, Cgroup.__init__
 
     def box(self):
         init(self)
@@ -118,7 +118,7 @@ def noted_folders():
         return mine
 
     with (
-        mock.patch.object(sandbox.Box, "__init__", box),
+        mock.patch.object(spec.Box, "__init__", box),
         mock.patch.object(Cgroup, "__init__", group),
     ):
         yield start

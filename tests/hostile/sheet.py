@@ -2,7 +2,7 @@
 
 import json
 
-from grading.bundle import Bundle, Cell
+from grading.judge.bundle import Bundle, Cell
 
 NAME = "hostile_exercises.ipynb"
 SOLUTION, HIDDEN = "heron-4c1d", "osprey-9e27"  # stand in what learners may not see

@@ -1,7 +1,7 @@
 """The graded notebook: the course's cells, the learner's answers, safe outputs.
 
 It goes into Formgrader and into feedback. Their pages clean what learners wrote
-(grading.clean); of outputs, only text and pictures get that far.
+(grading.course.clean); of outputs, only text and pictures get that far.
 """
 
 import base64

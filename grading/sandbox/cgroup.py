@@ -1,13 +1,13 @@
 """Limits for a whole sandbox: a cgroup (v1 or v2) where one can be made.
 
-Where none can, `grading.watch` looks at memory and processes instead.
+Where none can, `grading.sandbox.watch` looks at memory and processes instead.
 """
 
 import os
 from contextlib import suppress
 from pathlib import Path
 
-from grading import confine
+from grading.sandbox import confine
 
 ROOT = Path("/sys/fs/cgroup")
 _V1 = {  # controller: files to write, the first of them a must
@@ -24,7 +24,7 @@ class Cgroup:
     """
 
     def __init__(self, name, bounds):
-        """name: the folder's name; bounds: a `grading.sandbox.Bounds`."""
+        """name: the folder's name; bounds: a `grading.sandbox.spec.Bounds`."""
         self.folders = []
         try:
             if (ROOT / "cgroup.controllers").exists():

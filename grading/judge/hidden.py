@@ -10,8 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from dot2gpt import checks
-from grading.boundary import BoundaryError
-from grading.phases import constants
+from grading.boundary.peer import BoundaryError
+from grading.judge.phases import constants
 
 LABEL = "hidden test"
 NOTHING = "wrong, for an input that is not shown"

@@ -14,7 +14,7 @@ import select
 import signal
 import sys
 
-from grading import confine
+from grading.sandbox import confine
 
 NEWNS, NEWCGROUP, NEWUTS, NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
 NEWPID, NEWNET = 0x20000000, 0x40000000

@@ -18,11 +18,11 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from grading.provisioners import kernel_manager
-from grading.sandbox import Bounds, beside
+from grading.sandbox.provisioners import kernel_manager
+from grading.sandbox.spec import Bounds, beside
 
-HERE = Path(__file__).resolve().parent
-PARTS = ("codec", "shared", "calls", "boundary", "inside")
+BOUNDARY = Path(__file__).resolve().parents[1] / "boundary"
+PARTS = ("codec", "shared", "calls", "peer", "inside")
 START = 60  # seconds for the course's own cells, on a busy machine
 PATIENCE = 10  # seconds for what takes a kernel milliseconds
 SENDING = 3  # seconds for a message to be taken by the system
@@ -35,9 +35,10 @@ def _boot(place):
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(place)
         parts = marshal.load(connection.makefile("rb"))
-    package = sys.modules["grading"] = types.ModuleType("grading")
+    package = types.ModuleType("grading.boundary")
+    sys.modules |= {"grading": types.ModuleType("grading"), package.__name__: package}
     for name, code in parts.items():
-        module = types.ModuleType("grading." + name)
+        module = types.ModuleType("grading.boundary." + name)
         sys.modules[module.__name__] = module
         setattr(package, name, module)
         exec(code, module.__dict__)
@@ -165,7 +166,7 @@ class Kernel:
 
     def _leave_copy(self):
         """The expression that leaves one, with its name."""
-        inside = "__import__('grading.inside').inside"
+        inside = "__import__('grading.boundary.inside').inside"
         return {"pid": f"{inside}.checkpoint({self.door.path!r}, globals())"}
 
     async def stop(self, pid):
@@ -307,7 +308,7 @@ def _inside_half():
     """The code of the inside half of the judge, as its modules."""
     parts = {}
     for name in PARTS:
-        text = (HERE / f"{name}.py").read_text(encoding="utf-8")
+        text = (BOUNDARY / f"{name}.py").read_text(encoding="utf-8")
         parts[name] = compile(text, f"<judge {name}>", "exec", dont_inherit=True)
     return marshal.dumps(parts)  # the sandbox has the same Python
 

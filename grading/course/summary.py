@@ -2,7 +2,7 @@
 
 from statistics import mean, median
 
-from grading import store
+from grading.course import store
 
 SHOWN = 40  # students in the table on the terminal; the file has all
 

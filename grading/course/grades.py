@@ -9,8 +9,8 @@ import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from grading import clean, collect
-from grading.gradebook import course_directory, opened
+from grading.course import clean, collect
+from grading.course.gradebook import course_directory, opened
 
 CHANGED = "Last modified (grade)"
 FORMATS = ("plain", "canvas", "moodle")

@@ -11,10 +11,10 @@ import traceback
 
 import torch
 
-from grading import codec
-from grading.calls import Calls, Graphs
-from grading.codec import CodecError, Packer, Unpacker, items, natural, text
-from grading.shared import SharedTensors
+from grading.boundary import codec
+from grading.boundary.calls import Calls, Graphs
+from grading.boundary.codec import CodecError, Packer, Unpacker, items, natural, text
+from grading.boundary.shared import SharedTensors
 
 MAX_NESTED = 30  # calls within calls
 MAX_MESSAGE = 2000  # characters of an error's text

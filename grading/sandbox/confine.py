@@ -127,7 +127,7 @@ def limit(bounds, room, data=0):
     One that asks for too much memory is refused it, and goes on; what all of them take
     together is counted elsewhere.
 
-    bounds: fields of `grading.sandbox.Bounds` as a dict.
+    bounds: fields of `grading.sandbox.spec.Bounds` as a dict.
     room: bytes of address space for libraries that are not loaded yet.
     data: bytes of memory that these will take for themselves.
     """

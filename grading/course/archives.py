@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from grading import intake
+from grading.course import intake
 
 MAX_ENTRIES = 50_000
 MAX_TOTAL = 4 << 30  # bytes, unpacked

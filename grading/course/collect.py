@@ -21,8 +21,8 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from grading import archives, clean, intake, layouts, store
-from grading.layouts import NOTEBOOK, student_id, unnumbered
+from grading.course import archives, clean, intake, layouts, store
+from grading.course.layouts import NOTEBOOK, student_id, unnumbered
 
 FOLDER = "collected"
 RECORD = "submission.json"

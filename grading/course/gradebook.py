@@ -16,7 +16,7 @@ from pathlib import Path
 
 import nbformat
 
-from grading import intake, store
+from grading.course import intake, store
 
 PATIENCE = 60  # seconds to wait for a gradebook that another program has locked
 

@@ -9,8 +9,8 @@ import weakref
 
 import torch
 
-from grading import codec
-from grading.codec import CodecError, text
+from grading.boundary import codec
+from grading.boundary.codec import CodecError, text
 
 
 class Shared:

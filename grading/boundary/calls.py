@@ -8,8 +8,8 @@ import weakref
 import torch
 from torch.autograd import Function
 
-from grading import codec
-from grading.codec import CodecError, items, natural
+from grading.boundary import codec
+from grading.boundary.codec import CodecError, items, natural
 
 
 class Calls:

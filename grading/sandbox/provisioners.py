@@ -1,7 +1,7 @@
 """Kernel provisioners: the point at which Jupyter's own tools get a sandbox.
 
 jupyter_client finds them by their entry points, so nbclient, nbgrader and Jupyter
-Server use them unchanged, through the kernel specs in `grading/kernels/`:
+Server use them unchanged, through the kernel specs in `grading/sandbox/kernels/`:
 
     sandbox        WarmProvisioner: forked from a zygote that has imported torch
     sandbox-plain  BwrapProvisioner: a new process in bubblewrap
@@ -30,11 +30,11 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.provisioning import LocalProvisioner
 from traitlets import Int
 
-from grading import sandbox, warm
-from grading.cgroup import Cgroup
-from grading.sandbox import Bounds, Box
-from grading.warm import Parent, bare_environment, has_ended
-from grading.watch import Watch
+from grading.sandbox import spec, warm
+from grading.sandbox.cgroup import Cgroup
+from grading.sandbox.spec import Bounds, Box
+from grading.sandbox.warm import Parent, bare_environment, has_ended
+from grading.sandbox.watch import Watch
 
 KERNELS = Path(__file__).resolve().parent / "kernels"
 NEEDED = ("SYSTEMROOT", "TEMP")  # without which no program runs on Windows
@@ -45,7 +45,7 @@ def kernel_manager(kind="warm", bounds=None):
     """A manager of a kernel that has not started yet.
 
     kind: "warm" or "plain" for a sandbox, "none" for an ordinary local kernel.
-    bounds: a `grading.sandbox.Bounds`; None for the defaults.
+    bounds: a `grading.sandbox.spec.Bounds`; None for the defaults.
 
     `await manager.start_kernel(cwd=folder)` shows the files of `folder`, without its
     notebooks; without `cwd` the kernel sees no file. `manager.provisioner.why_ended()`
@@ -94,7 +94,7 @@ class _Private(LocalProvisioner):
         kwargs = await super().pre_launch(**kwargs)
         self.box.give_to_sandbox()
         self.files = self.box.take_files(folder) if folder else []
-        self.variables = sandbox.environment() | self.kernel_spec.env
+        self.variables = spec.environment() | self.kernel_spec.env
         kwargs["env"] = self.variables
         # nbgrader's settings may repeat an argument, which ipykernel does not take.
         kwargs["cmd"] = list(dict.fromkeys(kwargs["cmd"]))
@@ -123,7 +123,7 @@ class _Sandboxed(_Private):
 
     async def pre_launch(self, **kwargs):
         """Raises RuntimeError where the sandbox would show the course."""
-        if path := sandbox.exposed():
+        if path := spec.exposed():
             raise RuntimeError(
                 f"the course lies in {path}, which the sandbox shows: keep Python's "
                 "environment in a folder of its own, such as .venv"
@@ -169,10 +169,8 @@ class BwrapProvisioner(_Sandboxed):
 
     def _start(self, cmd):
         sockets = str(self.box.sockets)
-        line = sandbox.bwrap_command(
-            cmd, sockets, self.files, self.bounds, self.variables
-        )
-        line = sandbox.supervised(line, self.box, self.cgroup.folders)
+        line = spec.bwrap_command(cmd, sockets, self.files, self.bounds, self.variables)
+        line = spec.supervised(line, self.box, self.cgroup.folders)
         quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
         return _Supervised(
             line, cwd="/", env=bare_environment(), start_new_session=True, **quiet
@@ -184,7 +182,7 @@ class WarmProvisioner(_Sandboxed):
 
     def _start(self, cmd):
         arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
-        request = sandbox.zygote_request(
+        request = spec.zygote_request(
             arguments,
             self.box,
             self.files,
@@ -208,7 +206,7 @@ class LocalPrivateProvisioner(_Private):
         home = str(self.box.files)
         kwargs["cwd"] = home
         kwargs["env"] = {
-            name: value.replace(sandbox.HOME, home)
+            name: value.replace(spec.HOME, home)
             for name, value in self.variables.items()
         } | {name: os.environ[name] for name in NEEDED if name in os.environ}
         return await super().launch_kernel(cmd, **kwargs)
@@ -348,4 +346,4 @@ _swept = threading.Lock()
 def _sweep_once():
     """Clean up after runs that were killed, when the first kernel is wanted."""
     if _swept.acquire(blocking=False):
-        sandbox.sweep()
+        spec.sweep()

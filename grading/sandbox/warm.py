@@ -18,7 +18,7 @@ import threading
 import traceback
 from contextlib import suppress
 
-from grading import confine, sandbox
+from grading.sandbox import confine, spec
 
 PRELOAD = (  # what kernels and judges have, and sheets import
     "faulthandler",
@@ -43,6 +43,7 @@ PRELOAD = (  # what kernels and judges have, and sheets import
     "dot2gpt.checks",
 )
 ZYGOTE, REFEREE = b"z", b"r"
+ROLES = {ZYGOTE: "grading.sandbox.zygote", REFEREE: "grading.judge.referee"}
 _HUGE, _MADV_COLLAPSE = 2 << 20, 25
 _THREADS = "/proc/self/task"  # Linux only; elsewhere there are no zygotes
 
@@ -66,9 +67,7 @@ class Parent:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
-                env=bare_environment()
-                | sandbox.environment()
-                | {"HOME": "/nonexistent"},
+                env=bare_environment() | spec.environment() | {"HOME": "/nonexistent"},
                 start_new_session=True,
             )
         atexit.register(self.close)
@@ -109,7 +108,7 @@ class Parent:
 
 def command(modules=PRELOAD):
     """The command line of a warm parent; by hand, it says what it can't import."""
-    return [sys.executable, "-P", "-m", "grading.warm", *modules]
+    return [sys.executable, "-P", "-m", "grading.sandbox.warm", *modules]
 
 
 def bare_environment():
@@ -173,10 +172,8 @@ def use_huge_pages():
 
 def _become(what, connection, descriptor):
     """Be a zygote or a referee; never returns."""
-    from grading import referee, zygote
-
     try:
-        role = {ZYGOTE: zygote, REFEREE: referee}[what]
+        role = importlib.import_module(ROLES[what])
         role.main(socket.socket(fileno=connection), descriptor)
     except BaseException:
         traceback.print_exc()

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 import torch
 
 from dot2gpt import checks
-from grading.bundle import Cell
-from grading.hidden import HIDDEN, QUIET, SHOWN, Table, Texts, told
-from grading.outside import Outside
-from grading.phases import Phases, names_in, phases
+from grading.boundary.outside import Outside
+from grading.judge.bundle import Cell
+from grading.judge.hidden import HIDDEN, QUIET, SHOWN, Table, Texts, told
+from grading.judge.phases import Phases, names_in, phases
 
 
 @dataclass

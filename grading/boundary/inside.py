@@ -19,8 +19,8 @@ from contextlib import ExitStack
 
 import torch
 
-from grading.boundary import Peer
-from grading.codec import CodecError, items
+from grading.boundary.codec import CodecError, items
+from grading.boundary.peer import Peer
 
 # What the other end may do with an object of ours, besides calling it. None of them
 # gives the object anything of the test's to compare itself with.

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 import torch
 
 from dot2gpt import checks
-from grading import codec
-from grading.boundary import BoundaryError, Peer
-from grading.codec import CodecError
+from grading.boundary import codec
+from grading.boundary.codec import CodecError
+from grading.boundary.peer import BoundaryError, Peer
 
 FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 LIBRARIES = ("torch", "dot2gpt", "math", "operator")  # they are in the sandbox, too

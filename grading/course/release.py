@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 
-from grading import store
+from grading.course import store
 
 TOP = "x-to-gpt"
 TARGET = Path("_build") / f"{TOP}.zip"
@@ -208,7 +208,7 @@ class _Source:
     def __init__(self, path):
         from nbgrader import preprocessors
 
-        from grading.one_line import OneLineTests
+        from grading.course.one_line import OneLineTests
 
         notebook = nbformat.read(path, as_version=4)
         before = [cell.source for cell in notebook.cells]

@@ -9,8 +9,8 @@ import unicodedata
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from grading import intake
-from grading.archives import Entry, Refused
+from grading.course import intake
+from grading.course.archives import Entry, Refused
 
 NOTEBOOK = (*intake.NOTEBOOK, *intake.SCRIPT, ".ipynb.txt", ".ipynb.json")
 UNTIMED = ("canvas", "moodle")  # their files bear the time of the download

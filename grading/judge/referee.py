@@ -19,7 +19,7 @@ import threading
 import traceback
 from contextlib import suppress
 
-from grading.warm import REFEREE, Parent, has_ended
+from grading.sandbox.warm import REFEREE, Parent, has_ended
 
 GRACE = 5  # seconds for a judge to say what came of a test
 MOST_BENCHES = 3
@@ -176,7 +176,7 @@ def main(worker, errors):
     import numpy
     from torch.overrides import resolve_name
 
-    from grading import bundle, judge  # noqa: F401 (what is slow to import)
+    from grading.judge import bundle, judge  # noqa: F401 (what is slow to import)
 
     numpy.random.seed()  # kernels come from the same parent and know its numbers
     resolve_name(len)  # it makes a table that checks.forbid needs
@@ -208,7 +208,7 @@ def _alone(function, *arguments):
 
 def _bench(worker):
     """Run an assignment's set-up cells, then fork a judge for each test."""
-    from grading.judge import Judge
+    from grading.judge.judge import Judge
 
     bundle = pickle.loads(_take(worker))
     try:
@@ -269,7 +269,7 @@ def _limit_memory(size):
 
 
 def _die_with_parent():
-    from grading import confine
+    from grading.sandbox import confine
 
     with suppress(Exception):  # Linux only; elsewhere the sockets end
         confine.die_with_parent()

@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
-from grading import confine
+from grading.sandbox import confine
 
-COURSE = Path(__file__).resolve().parents[1]
+COURSE = Path(__file__).resolve().parents[2]
 HOME = "/home/student"
 WORK = f"{HOME}/work"
 SCRATCH = ("/tmp", "/dev/shm", HOME)  # a tmpfs each

@@ -11,13 +11,41 @@ import os
 import stat
 import tempfile
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from grading import intake
+from grading.course import intake
 
 FOLDER = "graded"
 MAX_HASHED = 200 << 20  # bytes of one file; of a bigger one, size and time are hashed
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a submission.
+
+    status: "graded", or "reported" where a person should look at the notes.
+    notes: sentences on what was odd. manual: grade_ids that a person grades.
+    scores, reasons: {grade_id of a test: its points, why they are not all}.
+    notebook: the graded notebook as JSON text; "" if nothing could be read.
+    """
+
+    status: str
+    notes: list[str] = field(default_factory=list)
+    scores: dict[str, float] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    manual: list[str] = field(default_factory=list)
+    notebook: str = ""
+    seconds: float = 0.0
+
+    def to_json(self):
+        """The Result as JSON text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text):
+        """The Result of `to_json`; raises ValueError or TypeError for other text."""
+        return cls(**json.loads(text))
 
 
 @dataclass(frozen=True)
@@ -26,7 +54,7 @@ class Saved:
 
     submission: str  # checksum of the files handed in
     bundle: str  # checksum of the sheet
-    result: object  # grading.grade.Result
+    result: Result
 
 
 class Store:
@@ -40,8 +68,6 @@ class Store:
 
     def get(self, student):
         """What was saved for `student`; None if there is nothing that can be read."""
-        from grading.grade import Result
-
         try:
             record = json.loads(self.path(student).read_text(encoding="utf-8"))
             result = Result.from_json(record["result"])
