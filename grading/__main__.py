@@ -10,6 +10,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+from grading.sandbox import scope
+
 HELP = """\
 Grade what strangers hand in: in a sandbox, many at a time, and nothing is lost.
 
@@ -100,6 +102,8 @@ def main(argv=None):
     for add in (add_release, add_collect, add_grades):
         add(commands)
     arguments = parser.parse_args(argv)
+    if argv is None and vars(arguments).get("no_sandbox") is False:
+        scope.enter([sys.executable, "-m", "grading", *sys.argv[1:]])
     try:
         return arguments.run(arguments)
     except KeyboardInterrupt:

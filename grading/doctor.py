@@ -5,29 +5,16 @@ It installs nothing, and changes nothing.
 
 import os
 import platform
-import re
-import shutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
-from grading.sandbox import confine, spec
+from grading.sandbox import confine, scope, spec
 from grading.sandbox.cgroup import Cgroup
-from grading.sandbox.provisioners import Zygote
-from grading.sandbox.warm import Parent, bare_environment
+from grading.sandbox.provisioners import Forked
+from grading.sandbox.warm import Parent
 
-OLDEST = (0, 8)  # bubblewrap: the first that can forbid further user namespaces
-_INSTALL = {  # by the names that /etc/os-release gives a system and its relatives
-    "debian": "sudo apt install bubblewrap",
-    "ubuntu": "sudo apt install bubblewrap",
-    "fedora": "sudo dnf install bubblewrap",
-    "rhel": "sudo dnf install bubblewrap",
-    "suse": "sudo zypper install bubblewrap",
-    "arch": "sudo pacman -S bubblewrap",
-    "alpine": "sudo apk add bubblewrap",
-    "nixos": "nix-env -iA nixos.bubblewrap",
-}
 _SWITCHES = (  # (file, the value that forbids, what allows)
     ("kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
     ("user/max_user_namespaces", "0", "user.max_user_namespaces=15000"),
@@ -65,9 +52,9 @@ def report():
         return 1
     found = problems()
     if not found:
-        _print("bubblewrap", f"{shutil.which('bwrap')}, {_dotted(_version())}")
-        _print("sandbox", "works, plain and warm")
-        _print("cgroups", _cgroups())
+        _print("sandbox", "works")
+        _print("calls", _calls())
+        _print("memory", _cgroups())
     for problem in found:
         _print("missing", problem)
     if found:
@@ -78,23 +65,22 @@ def report():
 def problems():
     """What keeps this machine from making a sandbox, each with its remedy.
 
-    [] if a sandbox can be made: both kinds are tried, which takes about a second.
+    [] if a sandbox can be made: that is tried.
     """
     if sys.platform != "linux":
         system = {"darwin": "macOS", "win32": "Windows"}.get(sys.platform, sys.platform)
         instead = "WSL 2" if sys.platform == "win32" else "a Linux container"
         return [_NO_LINUX.format(system=system, instead=instead)]
-    if not shutil.which("bwrap"):
-        return [f"The program bwrap is not installed: {_how_to_install()}"]
-    if _version() < OLDEST:
-        wanted, got = _dotted(OLDEST), _dotted(_version())
-        return [f"bubblewrap is {got}, and {wanted} or newer is needed"]
     if platform.machine() not in confine.SYSCALLS:
         known = " and ".join(confine.SYSCALLS)
         return [f"The processor is {platform.machine()}; {known} are supported."]
     if path := spec.exposed():
         return [f"The course lies in {path}, which the sandbox shows: make a .venv."]
-    return _tried("plain", _try_plain) or _tried("warm", _try_warm)
+    try:
+        got_through()
+    except (EOFError, OSError, RuntimeError) as error:
+        return [f"A sandbox can't be made ({error}). {_remedy()}"]
+    return []
 
 
 def elsewhere():
@@ -102,7 +88,7 @@ def elsewhere():
 
     So it is once a course's folder was moved, or copied with its environment.
     """
-    here = Path(__file__).resolve().parents[1]
+    here = spec.COURSE
     ask = "import dot2gpt; print(dot2gpt.__path__[0])"
     done = subprocess.run(
         [sys.executable, "-I", "-c", ask], cwd=os.sep, capture_output=True, text=True
@@ -119,81 +105,23 @@ def elsewhere():
     )
 
 
-def _tried(kind, attempt):
-    error = attempt()
-    if not error:
-        return []
-    return [f"A {kind} sandbox can't be made ({error}). {_remedy()}"]
+def got_through():
+    """Which of `confine.PROBES` a sandbox lets pass: one is made, and tries them.
 
-
-def _try_plain():
-    """Run nothing in bubblewrap; returns the error, "" if it went well."""
-    box = spec.Box()
+    Raises EOFError, OSError or RuntimeError if none can be made.
+    """
+    box, parent = spec.Box(), Parent(modules=())
     try:
         box.empty()
         box.give_to_sandbox()
-        command = spec.bwrap_command(
-            [sys.executable, "-I", "-S", "-c", "pass"],
-            str(box.sockets),
-            [],
-            spec.Bounds(),
-            spec.environment(),
-        )
-        done = subprocess.run(
-            spec.supervised(command, box, []),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env=bare_environment(),
-        )
+        request = spec.request(box, [], spec.Bounds(), [], probe=True)
+        bits = Forked(request, parent).wait()
+        if bits < 0:
+            raise RuntimeError(f"it was ended by signal {-bits}")
+        return [name for n, name in enumerate(confine.PROBES) if bits >> n & 1]
     finally:
-        box.remove()
-    lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-    return lines[-1] if done.returncode else ""
-
-
-def _try_warm():
-    """Have a zygote run nothing; returns the error, "" if it went well."""
-    box, parent, zygote = spec.Box(), Parent(modules=()), None
-    try:
-        box.empty()
-        box.give_to_sandbox()
-        request = spec.zygote_request(
-            ["--version"], box, [], spec.Bounds(), spec.environment(), []
-        )
-        zygote = Zygote(parent)
-        pid = zygote.ask("spawn", **request)["pid"]
-        status = zygote.ask("wait", pid=pid)["status"]
-        return f"exit status {status}" if status else ""
-    except (RuntimeError, ConnectionError) as error:
-        return str(error)
-    finally:
-        if zygote:
-            zygote.close()
         parent.close()
         box.remove()
-
-
-def _version():
-    """The version of bubblewrap, as numbers; (0,) if it does not say."""
-    said = subprocess.run(["bwrap", "--version"], capture_output=True, text=True).stdout
-    return tuple(int(number) for number in re.findall(r"\d+", said)) or (0,)
-
-
-def _dotted(version):
-    return ".".join(map(str, version))
-
-
-def _how_to_install():
-    """The command that installs bubblewrap on this system."""
-    try:
-        system = platform.freedesktop_os_release()
-    except OSError:
-        system = {}
-    for name in [system.get("ID", ""), *system.get("ID_LIKE", "").split()]:
-        if name in _INSTALL:
-            return _INSTALL[name]
-    return "install the package bubblewrap of your system"
 
 
 def _remedy():
@@ -209,18 +137,26 @@ def _remedy():
     )
 
 
+def _calls():
+    """Which doors into the system are shut."""
+    if found := got_through():
+        install = "" if confine.seccomp() else ": install libseccomp (libseccomp2)"
+        return f"open to code inside: {', '.join(found)}{install}"
+    return f"refused: {', '.join(confine.PROBES)}"
+
+
 def _cgroups():
     """How memory and processes are limited here."""
     group = Cgroup(f"{spec.PREFIX}doctor-{os.getpid()}", spec.Bounds())
     group.remove()
     if group.folders:
         version = "v1" if len(group.folders) > 1 else "v2"
-        return f"{version}: the system limits the memory of each sandbox as a whole"
-    return (
-        "none can be made here: the memory that processes map is looked at four times "
-        "a second, and what none of them maps (a memfd) is not counted. With systemd, "
-        "this gives one: systemd-run --user --scope make grade"
+        return f"cgroup {version}: the system limits each sandbox as a whole"
+    said = (
+        "no cgroup can be made: what processes map and what temporary files hold is "
+        "added up four times a second, so a sandbox may be over its limit for so long"
     )
+    return f"{said}; `run` asks systemd for a scope" if scope.offered() else said
 
 
 def _print(what, text):

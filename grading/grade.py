@@ -16,12 +16,14 @@ from dataclasses import replace
 from grading.course import intake
 from grading.course.page import page
 from grading.course.store import Result
+from grading.judge.hidden import NOTHING
 from grading.judge.limits import Limits
-from grading.judge.referee import Referee
+from grading.judge.referee import Sitting
 from grading.sandbox.kernel import Ahead, Kernel, KernelDied, Ran
 
 USUAL = Limits()
 OVER = "not judged: the time for the whole notebook was over"
+AGAIN = "a hidden test ended the code, or the code did not run again as before"
 CELLS_SHARE = 2 / 3  # of the whole time is for cells, so that tests get some
 VISIBLE_SHARE = 3 / 4  # of what is left then, so that hidden tests get some
 
@@ -114,7 +116,7 @@ class Run:
 
         ahead: an Ahead that may have a kernel. more: whether it should get another one.
         """
-        judge = Referee.of_this_process().sitting(self.bundle)
+        judge = Sitting(self.bundle)
         try:
             await self.cells.run(ahead, more)
             with self.clock.stopped():
@@ -208,7 +210,9 @@ class Run:
             if self.cells.lost_by_another():
                 return False
         if isinstance(said, str):
-            self.trouble.append(f"{test.grade_id}: {said}")
+            self.cells.report(f"{test.grade_id}: {said}")
+        if self.cells.asked and isinstance(said, str):
+            verdict = _none(NOTHING)
         self.verdicts[test.grade_id] = verdict
         return True
 
@@ -226,7 +230,7 @@ class Cells:
         self.ran = {}  # place of a step -> what came of it
         self.last = len(steps)  # steps from here on are not run
         self.kernel, self.copies = None, {}
-        self.asked = False  # whether a hidden test has, in the present kernel
+        self.asked = False  # whether a hidden test has, in any of its kernels
         self._broken, self._starts, self._lost = set(), 0, False
         self._handed_out = set()  # grade_ids of the present kernel's copies
 
@@ -240,7 +244,7 @@ class Cells:
             self._starts += 1
             if self._starts > self.limits.restarts + 1:
                 self.last = min(self.last, *self._broken, len(self.steps))
-            self._lost, self._handed_out, self.asked = False, set(), False
+            self._lost, self._handed_out = False, set()
             number = await self._run_once(ahead, more)
             if number is None:
                 return
@@ -265,8 +269,15 @@ class Cells:
         ]
         if places and max(places) >= self.last:
             return "not judged: the cells above it did not all run"
-        self.trouble.append(f"{test.grade_id} was not judged: nothing answered")
+        self.report(f"{test.grade_id} was not judged: nothing answered")
         return "not judged: your code no longer answered"
+
+    def report(self, sentence):
+        """Note trouble; once a hidden test has asked, not which: an answer chooses."""
+        if not self.asked:
+            self.trouble.append(sentence)
+        elif AGAIN not in self.trouble:
+            self.trouble.append(AGAIN)
 
     def lost_by_another(self):
         """Whether the last test may have failed since an earlier one ended the kernel.
@@ -322,8 +333,8 @@ class Cells:
         except KernelDied as why:
             if number < 0 or self._starts > self.limits.restarts + 1:
                 raise RuntimeError(f"the sandbox does not last: {why}") from None
-            self.ran[number] = Ran([_error(str(why))])
-            self.trouble.append(f"{self._label(number)}: {why}")
+            self._keep(number, Ran([_error(str(why))]))
+            self.report(f"{self._label(number)}: {why}")
             return number
         return None
 
@@ -333,15 +344,24 @@ class Cells:
         if left <= 0:
             self.last = number
             over = "did not run, nor what follows: the time for all cells was over"
-            self.trouble.append(f"{self._label(number)} {over}")
+            self.report(f"{self._label(number)} {over}")
             return False
         seconds = min(self.limits.cell, max(1, left))
-        self.ran[number] = await self.kernel.cell(step.source, seconds, copy)
-        if self.ran[number].late:
+        ran = await self.kernel.cell(step.source, seconds, copy)
+        if ran.late:
             late = f"it did not end in {seconds:.0f} s"
-            self.ran[number].outputs.append(_error(late))
-            self.trouble.append(f"{self._label(number)}: {late}")
+            ran.outputs.append(_error(late))
+            self.report(f"{self._label(number)}: {late}")
+        self._keep(number, ran)
         return True
+
+    def _keep(self, number, ran):
+        """Show what came of a cell, unless a hidden test has asked: it tells the time.
+
+        An answer can end its kernel after a time that says what it was asked.
+        """
+        if not self.asked:
+            self.ran[number] = ran
 
     async def _leave_copies(self, tests):
         for test in tests:

@@ -9,24 +9,18 @@ import os
 import signal
 import tempfile
 import threading
-import time
 from collections import deque
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    ProcessPoolExecutor,
-    wait,
-)
+from concurrent.futures import BrokenExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from queue import SimpleQueue
 
-import psutil
+from pebble import ProcessExpired, ProcessPool
 
 from grading.course import intake, store
 from grading.sandbox.warm import Parent
 
 GRACE = 120  # seconds on top of the limit for all cells: imports, start, clean-up
-TRIES = 2
 CONNECT = 15  # seconds for the Dask scheduler to answer
 
 
@@ -52,11 +46,18 @@ class Failure:
     innocent: bool = False
 
 
-def _failure(error):
-    text = f"{type(error).__name__}: {error}"[:500]
-    if isinstance(error, RuntimeError) and not isinstance(error, BrokenExecutor):
+def _result(future):
+    """The Result of a future that is done, or a Failure."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, TimeoutError):
+        return Failure("grading did not end in time")
+    if isinstance(error, (ProcessExpired, BrokenExecutor)):
+        return Failure("the process that graded it died")
+    if isinstance(error, RuntimeError):
         return Failure(str(error)[:500], innocent=True)
-    return Failure(f"grading failed: {text}")
+    return Failure(f"grading failed: {type(error).__name__}: {error}"[:500])
 
 
 class EngineError(Exception):
@@ -91,111 +92,49 @@ def grade_packed(bundle, packed, limits, sandbox):
 class Local:
     """`jobs` processes, each of which grades one submission at a time.
 
-    All of them ask the warm parent of this process. Each is an executor of its own:
-    when a process dies, it is known whose submission it was grading. That one is tried
-    again in a new process, and reported if it fails again; the others go on.
+    All of them ask the warm parent of this process. One that dies or is late is
+    replaced; what it was grading is tried again, and reported if it fails again.
     """
 
     def __init__(self, jobs, limits, sandbox):
-        self.limits, self.sandbox = limits, sandbox
-        self.slots = [_Slot() for _ in range(jobs)]
+        self.jobs, self.limits, self.sandbox = jobs, limits, sandbox
+        self.pool = self._make()
+
+    def _make(self):
+        return ProcessPool(
+            self.jobs,
+            initializer=_start_worker,
+            initargs=[Parent.of_this_process().requests],
+            context=multiprocessing.get_context("spawn"),
+        )
 
     def map(self, tasks):
         """Yield (task, Result or Failure) as they come."""
-        waiting, tries = deque(tasks), {}
-        while waiting or any(slot.task for slot in self.slots):
-            for slot in self.slots:
-                if waiting and not slot.task:
-                    self._start(slot, waiting)
-            busy = [slot for slot in self.slots if slot.task]
-            wait([s.future for s in busy], timeout=1, return_when=FIRST_COMPLETED)
-            for slot in busy:
-                slot.end_if_late(self.limits.total + GRACE)
-                if not slot.future.done():
-                    continue
-                task, result = slot.take()
-                tries[task.folder] = tries.get(task.folder, 0) + 1
-                failed = isinstance(result, Failure)
-                again = failed and tries[task.folder] < TRIES
-                if again:
-                    waiting.append(task)
-                if waiting:  # at once: what is done with the result takes its time
-                    self._start(slot, waiting)
-                if not again:
-                    yield task, result
+        waiting, done, failed = {}, SimpleQueue(), set()
 
-    def _start(self, slot, waiting):
-        task = waiting.popleft()
-        more = len(waiting) >= len(self.slots)  # so that this one gets another
-        slot.start(task, self.limits, self.sandbox, more)
+        def schedule(task, more):
+            if not self.pool.active:
+                self.pool = self._make()
+            given = [task.bundle, task.folder, self.limits, self.sandbox, more]
+            seconds = self.limits.total + GRACE
+            future = self.pool.schedule(grade_next, args=given, timeout=seconds)
+            waiting[future] = task
+            future.add_done_callback(done.put)
+
+        for number, task in enumerate(tasks):
+            schedule(task, number < len(tasks) - self.jobs)
+        while waiting:
+            future = done.get()
+            task, result = waiting.pop(future), _result(future)
+            if isinstance(result, Failure) and task.folder not in failed:
+                failed.add(task.folder)
+                schedule(task, False)
+            else:
+                yield task, result
 
     def close(self):
-        for slot in self.slots:
-            slot.kill()
-
-
-class _Slot:
-    """One worker process and what it is doing."""
-
-    def __init__(self):
-        self.executor = self.process = self.task = self.future = None
-        self.began = 0.0
-        self.late = False
-
-    def start(self, task, limits, sandbox, more):
-        before = set(multiprocessing.active_children())
-        if not self.executor:
-            self.executor = ProcessPoolExecutor(
-                1,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_start_worker,
-                initargs=[Parent.of_this_process().requests],
-            )
-        self.task, self.began, self.late = task, time.monotonic(), False
-        self.future = self.executor.submit(
-            grade_next, task.bundle, task.folder, limits, sandbox, more
-        )
-        new = set(multiprocessing.active_children()) - before
-        self.process = next(iter(new), self.process)
-
-    def end_if_late(self, seconds):
-        if not self.future.done() and time.monotonic() - self.began > seconds:
-            self.late = True
-            self.kill()
-            wait([self.future])
-
-    def take(self):
-        """(task, Result or Failure) of what is done; the slot is free again."""
-        task, error = self.task, self.future.exception()
-        self.task = None
-        if error is None:
-            return task, self.future.result()
-        self.kill()  # whatever happened, the next submission gets a clean process
-        if self.late:
-            return task, Failure("grading did not end in time")
-        if isinstance(error, BrokenExecutor):
-            return task, Failure("the process that graded it died")
-        return task, _failure(error)
-
-    def kill(self):
-        """End the worker and all that it started."""
-        executor, self.executor = self.executor, None
-        if not executor:
-            return
-        end_tree(self.process.pid)
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-def end_tree(pid, also=True):
-    """Kill the processes below `pid`, and `pid` itself."""
-    with suppress(psutil.Error):
-        process = psutil.Process(pid)
-        below = process.children(recursive=True)
-        if also:
-            process.kill()
-        for child in below:
-            with suppress(psutil.Error):
-                child.kill()
+        self.pool.stop()
+        self.pool.join()
 
 
 def _start_worker(requests):
@@ -210,18 +149,15 @@ def _start_worker(requests):
 
 
 def _end_with_parent():
-    # A worker waits for work on a pipe that it holds open itself, so that nothing else
-    # would tell it.
     multiprocessing.parent_process().join()
-    end_tree(os.getpid(), also=False)
-    os._exit(1)
+    os._exit(1)  # a submission that is being graded would go on to its end
 
 
 # ---- Dask ---------------------------------------------------------------------------
 
 
 class Dask:
-    """The workers of a Dask scheduler; they need this repository and bubblewrap."""
+    """The workers of a Dask scheduler; they need this repository."""
 
     def __init__(self, address, limits, sandbox):
         from distributed import Client
@@ -280,8 +216,7 @@ class Dask:
         """The Result or Failure of a future that is done."""
         if future.status in ("lost", "cancelled"):
             raise EngineError("the connection to the Dask scheduler is lost")
-        error = future.exception()
-        return future.result() if error is None else _failure(error)
+        return _result(future)
 
     def _submit(self, task):
         return self.client.submit(

@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -147,7 +146,8 @@ class _Work:
         store.sweep(self.store.folder)
         self.outcome = Outcome(self.bundle, received=collect.received(root, name))
         self.writer = Writer(root, self.bundle)
-        self.scribe = _Scribe(self.writer, self.store, self.outcome.received)
+        self.pending = []  # students whose results are saved and not yet written
+        self.error = None  # why the last ones were not written, if they were not
         try:
             patiently(self.writer.register, options.patience)
             scores = patiently(self.writer.scores, options.patience)
@@ -179,7 +179,7 @@ class _Work:
         if saved and saved.bundle == self.bundle.digest:
             self.outcome.results[student] = replace(saved.result, notebook="")
             if not self.writer.is_written(student, saved.result, scores):
-                self.scribe.pending.append(student)
+                self.pending.append(student)
 
     def take(self, task, result):
         """Save a new Result; keep a Failure until it is clear what is to blame."""
@@ -206,89 +206,46 @@ class _Work:
             )
 
     def _save(self, task, result):
-        """Save a result, and write the gradebook once there is a batch of them."""
+        """Save a result, and write the gradebook whenever there is a batch of them."""
         saved = store.Saved(task.checksum, self.bundle.digest, result)
         self.store.put(task.student, saved)
         self.outcome.graded += 1
         self.outcome.results[task.student] = replace(result, notebook="")
-        self.scribe.add(task.student)
+        self.pending.append(task.student)
+        if len(self.pending) % BATCH == 0:
+            self._write()
 
     def finish(self):
         """Write what is left; returns why some of it is not written, "" if all is."""
-        self.scribe.finish(self.options.patience)
-        left = self.scribe.pending
-        if not left:
+        end = time.monotonic() + self.options.patience
+        self._write()
+        while isinstance(self.error, Locked) and time.monotonic() < end:
+            time.sleep(0.5)
+            self._write()
+        if not self.pending:
             return ""
         return (
-            f"{self.scribe.error}. {self.bundle.assignment}: {len(left)} results are "
-            f"saved but not in the gradebook ({_some(left)}): give the same command "
-            "again"
+            f"{self.error}. {self.bundle.assignment}: {len(self.pending)} results are "
+            f"saved but not in the gradebook ({_some(self.pending)}): give the same "
+            "command again"
         )
 
+    def _write(self):
+        """Write what is pending, in batches; what the gradebook refuses stays."""
+        waiting, self.pending, self.error = self.pending, [], None
+        while waiting and not isinstance(self.error, Locked):
+            batch, waiting = waiting[:BATCH], waiting[BATCH:]
+            if error := self._refused(batch):
+                self.error = error
+                locked = isinstance(error, Locked)  # else one bad one keeps no other
+                self.pending += [s for s in batch if locked or self._refused([s])]
+        self.pending += waiting
 
-class _Scribe:
-    """Writes saved results to the gradebook in batches, beside the grading.
-
-    One thread writes, and only one batch is on its way at a time.
-    """
-
-    def __init__(self, writer, results, received):
-        self.writer, self.results, self.received = writer, results, received
-        self.pending = []  # students whose results are saved and not yet written
-        self.error = None  # why the last batch was not written, if it was not
-        self.thread = ThreadPoolExecutor(1)
-        self.batch = None  # the Future of the batch that is being written
-
-    def add(self, student):
-        """Note that a result is there; write if there is a batch of them."""
-        self.pending.append(student)
-        if self.batch is None or self.batch.done():
-            self._take_back()
-            if len(self.pending) >= BATCH:
-                self.batch = self.thread.submit(self._write, self.pending[-BATCH:])
-
-    def finish(self, patience):
-        """Write all that is left, waiting `patience` seconds for a locked gradebook."""
-        self._take_back()
-        self.thread.shutdown()
-        end = time.monotonic() + patience
-        while self.pending:
-            written, self.error = self._write(list(self.pending))
-            self._remove(written)
-            if not isinstance(self.error, Locked) or time.monotonic() > end:
-                break
-            time.sleep(0.5)
-
-    def _take_back(self):
-        if self.batch:
-            written, self.error = self.batch.result()
-            self._remove(written)
-            self.batch = None
-
-    def _remove(self, students):
-        self.pending = [student for student in self.pending if student not in students]
-
-    def _write(self, students):
-        """(students whose results are written, why the others' are not)."""
-        written, error = set(), None
-        for start in range(0, len(students), BATCH):
-            batch = students[start : start + BATCH]
-            refused = self._try(batch)
-            if refused is None:
-                written |= set(batch)
-                continue
-            error = refused
-            if isinstance(error, Locked):
-                break
-            singly = [one for one in batch if self._try([one]) is None]
-            written |= set(singly)  # one bad result should not keep back the rest
-        return written, error
-
-    def _try(self, students):
-        """Write these; returns the GradebookError, if there is one."""
+    def _refused(self, students):
+        """The GradebookError with which these can't be written; None if they are."""
         batch = []
         for student in students:
-            got, saved = self.received.get(student), self.results.get(student)
+            got, saved = self.outcome.received.get(student), self.store.get(student)
             batch.append((student, saved.result, got.details() if got else {}))
         try:
             self.writer.write(batch)

@@ -3,7 +3,7 @@
 import asyncio
 
 from grading.judge.limits import Limits
-from grading.judge.referee import Referee
+from grading.judge.referee import Sitting
 from grading.sandbox.kernel import Kernel
 
 USUAL = Limits()
@@ -32,7 +32,7 @@ def _copy(path, sources):
 class Court:
     """One sandbox and one bench for a sheet; used as a context.
 
-    kind: of the sandbox, as of grading.sandbox.provisioners.kernel_manager.
+    kind: of the sandbox, as of provisioners.kernel_manager.
     """
 
     def __init__(self, bundle, kind="warm", limits=USUAL):
@@ -41,7 +41,7 @@ class Court:
 
     def __enter__(self):
         self.runner = asyncio.Runner()
-        self.sitting = Referee.of_this_process().sitting(self.bundle)
+        self.sitting = Sitting(self.bundle)
         self.kernel = Kernel(self.kind, self.limits)
         self.runner.run(self.kernel.start([*self.bundle.setup, _COPY]))
         return self

@@ -25,6 +25,11 @@ class Cell:
     released: str  # the learner's
     points: float | None  # None for a cell without points
 
+    @property
+    def has_more(self):
+        """Whether it holds hidden tests."""
+        return self.source != self.released
+
 
 @dataclass(frozen=True)
 class Bundle:

@@ -19,44 +19,57 @@ import torch
 from dot2gpt import checks
 from grading.boundary.outside import Outside
 from grading.judge.bundle import Cell
-from grading.judge.hidden import HIDDEN, QUIET, SHOWN, Table, Texts, told
-from grading.judge.phases import Phases, names_in, phases
+from grading.judge.hidden import HIDDEN, QUIET, SHOWN, Table, constants, told
+
+
+class Part:
+    """A test cell, as learners have it or whole, ready to run.
+
+    names: those that occur in it.
+    """
+
+    def __init__(self, source):
+        tree = ast.parse(source)
+        self.names = names_in(tree)
+        *body, last = tree.body or [ast.Pass()]
+        if not isinstance(last, ast.Expr):
+            body, last = tree.body, ast.Expr(ast.Constant(None))
+        value = ast.fix_missing_locations(ast.Expression(last.value))
+        self._code = compile(ast.Module(body, []), "<test>", "exec")
+        self._last = compile(value, "<test>", "eval")
+
+    def run(self, names):
+        """Run it with these names; returns the value of its last expression."""
+        exec(self._code, names)
+        return eval(self._last, names)
 
 
 @dataclass
 class Case:
     """A test cell that is judged, with an answer that waits.
 
-    world: the names and the random state that its next part starts from. seconds: that
-    this part may take. first: tables that the cell has shown as learners have it, if
-    its next part is the whole cell.
+    tables: what it has shown. first: what it had shown as learners have it.
     """
 
     cell: Cell
-    phases: Phases
     peer: Outside
     tables: list = field(default_factory=list)
     first: list = field(default_factory=list)
-    world: tuple = ()
-    seconds: float = 0.0
-
-    def goes_on(self, error):
-        """Whether there is more of it, and something to show of that."""
-        if self.phases.again:
-            failed = isinstance(error, checks.CheckFailed)
-            return not self.peer.gone and (error is None or failed)
-        return self.phases.hidden is not None and error is None
 
 
 class Judge:
     """The tests of one assignment, after its set-up cells.
+
+    What learners have of a cell is run first, of all tests; then the whole of those
+    that have more. So an answer has not yet been asked by any hidden test when a text
+    is made that it could have a say in.
 
     It takes over the module `__main__`, and what dot2gpt.checks shows.
     """
 
     def __init__(self, bundle):
         self.bundle, self.tables, self.stage = bundle, [], SHOWN
-        self._begun = {}  # grade_id -> a Case whose hidden tests wait
+        self._begun = {}  # grade_id -> a Case that is to be run as a whole
         main = sys.modules["__main__"] = types.ModuleType("__main__")
         self.names = main.__dict__
         self.names["display"] = lambda *_, **__: None
@@ -65,56 +78,52 @@ class Judge:
         for source in bundle.setup:
             exec(compile(source, "<set-up>", "exec"), self.names)
         _import_for(bundle.tests)
-        setup, tests = bundle.setup, bundle.tests
-        self.phases = {c.grade_id: phases(c.source, c.released) for c in tests}
-        self.texts = {c.grade_id: Texts(c.source, *setup) for c in tests}
+        tests = {cell.grade_id: cell for cell in bundle.tests}
+        self.visible = {name: Part(cell.released) for name, cell in tests.items()}
+        self.whole = {n: Part(c.source) for n, c in tests.items() if c.has_more}
+        self.words = {n: constants(c.source, *bundle.setup) for n, c in tests.items()}
         self._fresh = dict(self.names), torch.get_rng_state()
 
     def begin(self, cell, connection, limits, asked=False):
         """Run what learners have of a test cell.
 
-        asked: whether a hidden test may have asked an answer in this sandbox. Then no
-        text that an answer may have made is told.
+        asked: whether a hidden test may have asked an answer before. Then no text that
+        an answer may have made is told.
 
         Returns {"score", "reason", "outputs", "gone"}: what the cell earns, why it is
         not all, what the notebook shows below it, and whether the answer ended or had
         to be left. None if it has more: see `finish`.
         """
         peer = Outside(connection, limits.call, time.monotonic() + limits.test)
-        case = Case(cell, self.phases[cell.grade_id], peer)
+        case = Case(cell, peer)
         self._turn_to(case, QUIET if asked else SHOWN)
-        score, error = self._run(case, case.phases.visible, self._fresh)
-        if not case.goes_on(error):
+        score, error = self._run(case, self.visible[cell.grade_id])
+        goes_on = error is None or isinstance(error, checks.CheckFailed)
+        if not cell.has_more or peer.gone or not goes_on:
             return self._verdict(case, score, error)
-        if case.phases.again:
-            case.first, case.tables, case.world = case.tables, [], self._fresh
-            case.seconds = limits.test
-        else:
-            case.world = dict(self.names), torch.get_rng_state()
-            case.seconds = peer.until - time.monotonic()
         self._begun[cell.grade_id] = case
-        # An answer that is gone is asked nothing: its copy need not wait.
-        return self.finish(cell.grade_id, limits) if peer.gone else None
+        return None
 
     def finish(self, grade_id, limits):
-        """Run the rest of a test cell that was begun; returns what `begin` does."""
+        """Run the whole of a test cell that was begun; returns what `begin` does."""
         case = self._begun.pop(grade_id)
-        case.peer.until = time.monotonic() + min(case.seconds, limits.test)
+        case.first, case.tables = case.tables, []
+        case.peer.until = time.monotonic() + limits.test
         self._turn_to(case, HIDDEN)
-        return self._verdict(case, *self._run(case, case.phases.hidden, case.world))
+        return self._verdict(case, *self._run(case, self.whole[grade_id]))
 
     def _turn_to(self, case, stage):
         self.tables, self.stage = case.tables, stage
         checks.forbid = case.peer.forbid
 
-    def _run(self, case, part, world):
-        """(score, error or None) of a part of a test cell, whose tables are kept."""
+    def _run(self, case, part):
+        """(score, error or None) of a test cell, whose tables are kept."""
+        names, random = self._fresh
         self.names.clear()
-        self.names.update(world[0])
-        torch.set_rng_state(world[1])
+        self.names.update(names)
+        torch.set_rng_state(random)
         try:
-            if world is self._fresh:
-                self.names.update(self._learners(case))
+            self.names.update(self._learners(case, part.names))
             with contextlib.redirect_stdout(io.StringIO()):
                 value = part.run(self.names)
         except BaseException as error:
@@ -127,8 +136,8 @@ class Judge:
         case.peer.connection.close()
         if error is None and case.peer.gone:
             score, error = 0.0, case.peer.gone  # a test that forgave it is none
-        texts = self.texts[case.cell.grade_id]
-        tables, error = told(case.tables, error, self.stage, texts, case.first)
+        words = self.words[case.cell.grade_id]
+        tables, error = told(case.tables, error, self.stage, words, case.first)
         return {
             "score": score,
             "reason": said(error),
@@ -136,10 +145,10 @@ class Judge:
             "gone": case.peer.gone is not None,
         }
 
-    def _learners(self, case):
+    def _learners(self, case, used):
         """{name: value or stand-in} of the learner's names that a test uses."""
         answers = {name for names in self.bundle.names.values() for name in names}
-        wanted = sorted((self.used | case.phases.names) & answers)
+        wanted = sorted((self.used | used) & answers)
         fields, unpacker = case.peer.ask("names", lambda packer: {"names": wanted})
         found = unpacker.value(fields.get("value"))
         return {name: found[name] for name in wanted if name in found}
@@ -155,6 +164,12 @@ class Judge:
 
         checks.Checks._row = watched
         checks._display = lambda table: self.tables.append(Table.of(table))
+
+
+def names_in(*trees):
+    """The names that occur in syntax trees."""
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    return {node.id for node in nodes if isinstance(node, ast.Name)}
 
 
 def _import_for(tests):

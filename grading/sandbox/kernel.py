@@ -166,7 +166,7 @@ class Kernel:
 
     def _leave_copy(self):
         """The expression that leaves one, with its name."""
-        inside = "__import__('grading.boundary.inside').inside"
+        inside = "__import__('sys').modules['grading.boundary.inside']"
         return {"pid": f"{inside}.checkpoint({self.door.path!r}, globals())"}
 
     async def stop(self, pid):

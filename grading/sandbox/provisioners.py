@@ -3,28 +3,22 @@
 jupyter_client finds them by their entry points, so nbclient, nbgrader and Jupyter
 Server use them unchanged, through the kernel specs in `grading/sandbox/kernels/`:
 
-    sandbox        WarmProvisioner: forked from a zygote that has imported torch
-    sandbox-plain  BwrapProvisioner: a new process in bubblewrap
-    sandbox-none   LocalPrivateProvisioner: no sandbox
+    sandbox       WarmProvisioner: forked from a process that has imported torch
+    sandbox-none  LocalPrivateProvisioner: no sandbox
 
 `kernel_manager(kind)` gives a manager for one of them.
 """
 
 import asyncio
-import atexit
-import json
 import os
 import signal
-import socket
-import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from socket import SHUT_WR, socket
 
-import psutil
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.provisioning import LocalProvisioner
@@ -33,18 +27,18 @@ from traitlets import Int
 from grading.sandbox import spec, warm
 from grading.sandbox.cgroup import Cgroup
 from grading.sandbox.spec import Bounds, Box
-from grading.sandbox.warm import Parent, bare_environment, has_ended
+from grading.sandbox.warm import Parent
 from grading.sandbox.watch import Watch
 
 KERNELS = Path(__file__).resolve().parent / "kernels"
 NEEDED = ("SYSTEMROOT", "TEMP")  # without which no program runs on Windows
-SPECS = {"warm": "sandbox", "plain": "sandbox-plain", "none": "sandbox-none"}
+SPECS = {"warm": "sandbox", "none": "sandbox-none"}
 
 
 def kernel_manager(kind="warm", bounds=None):
     """A manager of a kernel that has not started yet.
 
-    kind: "warm" or "plain" for a sandbox, "none" for an ordinary local kernel.
+    kind: "warm" for a sandbox, "none" for an ordinary local kernel.
     bounds: a `grading.sandbox.spec.Bounds`; None for the defaults.
 
     `await manager.start_kernel(cwd=folder)` shows the files of `folder`, without its
@@ -63,15 +57,15 @@ def kernel_manager(kind="warm", bounds=None):
     return manager
 
 
-class _Private(LocalProvisioner):
-    """What all three share: a private folder with ipc sockets, and cleaning up."""
+class LocalPrivateProvisioner(LocalProvisioner):
+    """An ordinary local kernel with no sandbox: ipc sockets in a private folder."""
 
     memory = Int(Bounds.memory, help="bytes, all processes together").tag(config=True)
     processes = Int(Bounds.processes, help="at one time").tag(config=True)
     file_size = Int(Bounds.file_size, help="bytes of one file").tag(config=True)
     open_files = Int(Bounds.open_files, help="of one process").tag(config=True)
     cpu_seconds = Int(Bounds.cpu_seconds, help="of one process").tag(config=True)
-    scratch = Int(Bounds.scratch, help="bytes in /tmp, and in home").tag(config=True)
+    scratch = Int(Bounds.scratch, help="bytes in temporary files").tag(config=True)
     box = None
 
     @property
@@ -94,11 +88,19 @@ class _Private(LocalProvisioner):
         kwargs = await super().pre_launch(**kwargs)
         self.box.give_to_sandbox()
         self.files = self.box.take_files(folder) if folder else []
-        self.variables = spec.environment() | self.kernel_spec.env
-        kwargs["env"] = self.variables
+        kwargs["env"] = spec.environment() | self.kernel_spec.env
         # nbgrader's settings may repeat an argument, which ipykernel does not take.
         kwargs["cmd"] = list(dict.fromkeys(kwargs["cmd"]))
         return kwargs
+
+    async def launch_kernel(self, cmd, **kwargs):
+        """Start the kernel; returns the connection."""
+        home = kwargs["cwd"] = str(self.box.files)
+        kwargs["env"] = {
+            name: value.replace(spec.HOME, home)
+            for name, value in kwargs["env"].items()
+        } | {name: os.environ[name] for name in NEEDED if name in os.environ}
+        return await super().launch_kernel(cmd, **kwargs)
 
     async def cleanup(self, restart=False):
         """Remove all that the kernel leaves: processes, cgroups, its folder."""
@@ -116,8 +118,8 @@ class _Private(LocalProvisioner):
         return ""
 
 
-class _Sandboxed(_Private):
-    """What the two with a sandbox share: limits, and an end that leaves nothing."""
+class WarmProvisioner(LocalPrivateProvisioner):
+    """A kernel in a sandbox, forked from the warm parent: limits, and no remains."""
 
     cgroup = watch = _kernel = None
 
@@ -137,7 +139,10 @@ class _Sandboxed(_Private):
         """
         self.cgroup = Cgroup(self.box.path.name, self.bounds)
         self.box.note(self.cgroup.folders)
-        self.process = self._kernel = await asyncio.to_thread(self._start, cmd)
+        arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
+        made = self.box, self.files, self.bounds, self.cgroup.folders
+        request = spec.request(*made, arguments, kwargs["env"])
+        self.process = self._kernel = await asyncio.to_thread(forked, request)
         self.pid, self.pgid = self.process.pid, None
         self.watch = Watch(self.process, self.box, self.bounds, self.cgroup)
         return self.connection_info
@@ -164,179 +169,63 @@ class _Sandboxed(_Private):
         return self.watch.verdict
 
 
-class BwrapProvisioner(_Sandboxed):
-    """A new kernel process inside bubblewrap: takes seconds, needs nothing warm."""
+def forked(request):
+    """A Forked of the warm parent; of another one if that died under the request.
 
-    def _start(self, cmd):
-        sockets = str(self.box.sockets)
-        line = spec.bwrap_command(cmd, sockets, self.files, self.bounds, self.variables)
-        line = spec.supervised(line, self.box, self.cgroup.folders)
-        quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-        return _Supervised(
-            line, cwd="/", env=bare_environment(), start_new_session=True, **quiet
-        )
-
-
-class WarmProvisioner(_Sandboxed):
-    """A kernel forked from the zygote of this process: takes a fraction of a second."""
-
-    def _start(self, cmd):
-        arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
-        request = spec.zygote_request(
-            arguments,
-            self.box,
-            self.files,
-            self.bounds,
-            self.variables,
-            self.cgroup.folders,
-        )
-        return _spawn(request)
-
-    def _clean(self):
-        super()._clean()
-        if self._kernel:
-            self._kernel.forget()
+    Raises RuntimeError if the sandbox can't be made.
+    """
+    with suppress(EOFError, OSError):
+        return Forked(request, Parent.of_this_process())
+    try:
+        return Forked(request, Parent.of_this_process())
+    except (EOFError, OSError):
+        command = " ".join(warm.command())
+        raise RuntimeError(f"no kernel was forked; to see why: {command}") from None
 
 
-class LocalPrivateProvisioner(_Private):
-    """An ordinary local kernel with no sandbox, in the private folder."""
+class Forked:
+    """A sandbox with its kernel, with the methods of Popen that jupyter_client needs.
 
-    async def launch_kernel(self, cmd, **kwargs):
-        """Start the kernel; returns the connection."""
-        home = str(self.box.files)
-        kwargs["cwd"] = home
-        kwargs["env"] = {
-            name: value.replace(spec.HOME, home)
-            for name, value in self.variables.items()
-        } | {name: os.environ[name] for name in NEEDED if name in os.environ}
-        return await super().launch_kernel(cmd, **kwargs)
-
-
-class Zygote:
-    """What forks this process's kernels, made when the first is wanted."""
-
-    _one, _making = None, threading.Lock()
-
-    def __init__(self, parent=None):
-        """parent: the warm parent to ask. Raises RuntimeError if there is no zygote."""
-        self._lock, self._owner = threading.Lock(), os.getpid()
-        me = os.pidfd_open(self._owner)
-        try:
-            parent = parent or Parent.of_this_process()
-            self.socket = parent.fork(warm.ZYGOTE, me)
-        finally:
-            os.close(me)
-        self._file = self.socket.makefile("rw")
-        said = self._file.readline()
-        if not said:
-            command = " ".join(warm.command())
-            raise RuntimeError(f"the zygote did not start; to see why: {command}")
-        self.process = psutil.Process(json.loads(said)["pid"])
-        atexit.register(self.close)
-
-    @classmethod
-    def of_this_process(cls):
-        """The zygote that lives; a new one if there is none, or it has died."""
-        with cls._making:
-            if cls._one is None or not cls._one._is_ours():
-                cls._one = cls()
-            return cls._one
-
-    def _is_ours(self):
-        """Whether it lives, and was not inherited from the process that forked us."""
-        return self._owner == os.getpid() and not has_ended(self.socket)
-
-    def ask(self, op, **request):
-        """Send a request and wait for the answer.
-
-        Raises ConnectionError if the zygote is dead, RuntimeError if it says no.
-        """
-        with self._lock:
-            try:
-                self._file.write(json.dumps({"op": op, **request}) + "\n")
-                self._file.flush()
-                line = self._file.readline()
-            except (OSError, ValueError):
-                line = ""
-        if not line:
-            raise ConnectionError("the zygote has died")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise RuntimeError(f"no sandbox can be made: {answer['error']}")
-        return answer
-
-    def close(self):
-        """End it, and all its kernels."""
-        with suppress(OSError):
-            self.socket.shutdown(socket.SHUT_WR)
-        try:
-            self.process.wait(5)
-        except psutil.TimeoutExpired:
-            self.process.kill()
-        with suppress(OSError):  # a request that it did not take any more
-            self._file.close()
-        self.socket.close()
-
-
-def _spawn(request):
-    """A kernel from the zygote; once more if it died under the request."""
-    for last in (False, True):
-        try:
-            zygote = Zygote.of_this_process()
-            return _Forked(zygote, zygote.ask("spawn", **request)["pid"])
-        except ConnectionError:
-            if last:
-                raise
-
-
-class _Supervised(subprocess.Popen):
-    """The supervisor of a bubblewrap sandbox; it ends after all that it looks after."""
-
-    def kill(self):
-        """End it and all that runs in the sandbox; returns when they are gone."""
-        self.send_signal(signal.SIGTERM)
-        try:
-            self.wait(5)
-        except subprocess.TimeoutExpired:
-            super().kill()
-
-    terminate = kill
-
-
-class _Forked:
-    """A kernel of the zygote's, with the methods of Popen that jupyter_client needs."""
+    pid: of its supervisor.
+    """
 
     stdin = stdout = stderr = None
 
-    def __init__(self, zygote, pid):
-        self.zygote, self.pid, self.returncode = zygote, pid, None
+    def __init__(self, request, parent):
+        """Raises EOFError or OSError if the parent is dead, RuntimeError if it says no.
+
+        request: of `grading.sandbox.spec.request`.
+        """
+        self._connection, self._lock = parent.fork(warm.KERNEL), threading.Lock()
+        self._connection.send(request)
+        said = self._connection.recv()
+        if "error" in said:
+            raise RuntimeError(f"no sandbox can be made: {said['error']}")
+        self.pid, self.returncode = said["pid"], None
 
     def poll(self):
-        return self._ask("poll")
+        return self.wait(0)
 
     def kill(self):
-        self._ask("kill")
+        """End it with all its processes; returns when they are gone."""
+        with self._lock:
+            if self.returncode is None:
+                with socket(fileno=os.dup(self._connection.fileno())) as connection:
+                    with suppress(OSError):  # it has ended just now
+                        connection.shutdown(SHUT_WR)
+        self.wait()
 
     terminate = kill
 
     def wait(self, timeout=None):
-        while self.poll() is None:
-            time.sleep(0.02)
-        return self.returncode
-
-    def forget(self):
-        """Have the zygote forget it, once it has ended."""
-        if self.zygote:
-            with suppress(ConnectionError):
-                self.zygote.ask("forget", pid=self.pid)
-            self.zygote = None
-
-    def _ask(self, op):
-        if self.returncode is None:
-            try:
-                self.returncode = self.zygote.ask(op, pid=self.pid)["status"]
-            except ConnectionError:  # its kernels have died with it
-                self.returncode = -signal.SIGKILL
+        """The exit status; None if it still runs after so many seconds."""
+        with self._lock:
+            if self.returncode is None and self._connection.poll(timeout):
+                try:
+                    self.returncode = self._connection.recv()["status"]
+                except (EOFError, OSError):  # its supervisor has died, and it as well
+                    self.returncode = -signal.SIGKILL
+                self._connection.close()
         return self.returncode
 
 

@@ -1,6 +1,5 @@
-"""What a sandbox is made of: what exists inside, its limits, bwrap's command line."""
+"""What a sandbox is made of: what exists inside, its limits, its private folder."""
 
-import json
 import os
 import shutil
 import sys
@@ -27,10 +26,7 @@ SYSTEM_FILES = (
 )
 SYSTEM_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 PREFIX = "grading-"  # of folders and cgroups
-# Bytes that importing torch may take: of address space, and of memory of its own.
-LIBRARIES, LIBRARIES_DATA = 10 << 30, 1 << 29
 MOST_FILES, MOST_BYTES = 200, 64 << 20  # of what lies beside a notebook
-_INSIDE = "/run/confine.py"
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class Bounds:
     """What one sandbox may use.
 
     memory: bytes, all its processes together.
-    scratch: bytes that each of its temporary file systems may hold.
+    scratch: bytes that its temporary files may hold.
     """
 
     memory: int = 2 << 30
@@ -106,64 +102,16 @@ def environment():
     }
 
 
-def bwrap_command(command, folder, files, bounds, variables):
-    """The command line that runs `command` inside bubblewrap.
+def request(box, files, bounds, cgroups, arguments=(), variables=None, probe=False):
+    """What the supervisor of a sandbox has to know.
 
-    folder: the one folder of this machine that can be written inside (the sockets).
     files: paths that are shown, read-only, in the working folder.
-    variables: the environment.
-    """
-    line = ["bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
-    line += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv"]
-    line += ["--hostname", "sandbox", "--cap-drop", "ALL"]
-    if not is_root():
-        nobody = str(confine.NOBODY)
-        line += ["--unshare-user", "--uid", nobody, "--gid", nobody, "--disable-userns"]
-    else:  # `confine.py outside` has made the user namespace; `inside` leaves root
-        for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):
-            line += ["--cap-add", capability]
-    line += ["--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev"]
-    for path in SCRATCH:
-        line += ["--perms", "1777", "--size", str(bounds.scratch), "--tmpfs", path]
-    line += ["--perms", "1777", "--dir", WORK]
-    for path, target in system_links().items():
-        line += ["--symlink", target, path]
-    shown = [*system_folders(), *readable()]
-    for path in _above(*shown, folder, _INSIDE):  # else for root alone, if this is root
-        line += ["--perms", "0755", "--dir", path]
-    for path in shown:
-        line += ["--ro-bind", path, path]
-    line += ["--ro-bind", confine.__file__, _INSIDE]
-    for path in files:
-        line += ["--ro-bind", path, f"{WORK}/{os.path.basename(path)}"]
-    line += ["--bind", folder, folder, "--remount-ro", "/", "--chdir", WORK]
-    for name, value in variables.items():
-        line += ["--setenv", name, value]
-    plan = {"bounds": asdict(bounds), "room": LIBRARIES, "data": LIBRARIES_DATA}
-    inside = [sys.executable, "-I", "-S", _INSIDE, "inside", json.dumps(plan)]
-    return [*line, "--", *inside, *command]
-
-
-def _above(*paths):
-    """The folders that the paths lie in, outermost first, without those of SCRATCH."""
-    above = {str(parent) for path in paths for parent in Path(path).parents}
-    return sorted(above - {"/", "/dev", *SCRATCH})
-
-
-def supervised(command, box, cgroups):
-    """The command line that runs bubblewrap's, and cleans up if this process dies."""
-    plan = {"parent": os.getpid(), "folder": str(box.path), "cgroups": cgroups}
-    script = [sys.executable, "-I", "-S", confine.__file__, "outside"]
-    return [*script, json.dumps(plan), *command]
-
-
-def zygote_request(arguments, box, files, bounds, variables, cgroups):
-    """What the zygote needs to know to make the same sandbox itself.
-
-    arguments: the kernel's; the others as in `bwrap_command` and `supervised`.
+    arguments: of the kernel. variables: its environment; None for the usual one.
+    probe: have it say, by its exit status, which calls get through, and run no kernel.
     """
     return {
-        "arguments": arguments,
+        "arguments": list(arguments),
+        "probe": probe,
         "folder": str(box.path),
         "root": str(box.root),
         "sockets": str(box.sockets),
@@ -172,7 +120,7 @@ def zygote_request(arguments, box, files, bounds, variables, cgroups):
         "links": system_links(),
         "readable": [*system_folders(), *readable()],
         "files": files,
-        "environment": variables,
+        "environment": variables or environment(),
         "bounds": asdict(bounds),
         "cgroups": cgroups,
     }
@@ -182,7 +130,7 @@ class Box:
     """A private folder on this machine for one sandbox.
 
     It holds `lock` (locked as long as the sandbox is ours; names its cgroups), `root`
-    (where the zygote builds the sandbox's file system), `files` (copies of what lies
+    (where the sandbox's file system is built), `files` (copies of what lies
     beside the notebook) and `s` (connection file and sockets: all that is shared).
     """
 

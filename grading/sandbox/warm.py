@@ -1,9 +1,10 @@
 """The warm parent: a process that has imported what grading needs, and forks.
 
-`python -m grading run` starts one for all its workers, which ask it for a zygote, which
-forks kernels, and for a referee, which forks judges. A process that was given none
-starts its own when the first is wanted. It has one thread, nothing of the environment
-of whoever started it, and sees neither an assignment nor a submission.
+`python -m grading run` starts one for all its workers; a process that was given none
+starts its own when it wants the first fork. A fork belongs to whoever asked for it:
+they talk through a connection of their own, and one ends when the other is gone. The
+parent has one thread, nothing of the environment of whoever started it, and sees
+neither an assignment nor a submission.
 """
 
 import atexit
@@ -17,8 +18,12 @@ import sys
 import threading
 import traceback
 from contextlib import suppress
+from multiprocessing.connection import Connection
 
 from grading.sandbox import confine, spec
+
+KERNEL, BENCH = b"k", b"b"
+ROLES = {KERNEL: "grading.sandbox.supervisor", BENCH: "grading.judge.referee"}
 
 PRELOAD = (  # what kernels and judges have, and sheets import
     "faulthandler",
@@ -40,12 +45,10 @@ PRELOAD = (  # what kernels and judges have, and sheets import
     "torch.nn.functional",
     "torch.testing",
     "tqdm",
-    "dot2gpt.checks",
+    *ROLES.values(),
 )
-ZYGOTE, REFEREE = b"z", b"r"
-ROLES = {ZYGOTE: "grading.sandbox.zygote", REFEREE: "grading.judge.referee"}
 _HUGE, _MADV_COLLAPSE = 2 << 20, 25
-_THREADS = "/proc/self/task"  # Linux only; elsewhere there are no zygotes
+_THREADS = "/proc/self/task"  # Linux only; elsewhere there are no sandboxes
 
 
 class Parent:
@@ -86,15 +89,17 @@ class Parent:
         cls._one = cls.__new__(cls)
         cls._one.requests, cls._one.process = requests, None
 
-    def fork(self, what, descriptor):
-        """A socket to a new ZYGOTE or REFEREE, which gets the descriptor.
+    def fork(self, role, *descriptors):
+        """A Connection to a new fork, which runs `main` of its role with the other end.
+
+        role: KERNEL or BENCH. descriptors: that it gets, too; at most one.
 
         Raises ConnectionError if the parent is dead.
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            socket.send_fds(self.requests, [what], [theirs.fileno(), descriptor])
-        return ours
+            socket.send_fds(self.requests, [role], [theirs.fileno(), *descriptors])
+        return Connection(ours.detach())
 
     def close(self):
         """End it; what it has forked stays."""
@@ -136,6 +141,7 @@ def main():
     gc.disable()  # imports leave no garbage worth a quarter of their time
     for name in sys.argv[1:]:
         importlib.import_module(name)
+    confine.seccomp()
     gc.freeze()  # so that a collection in a child does not copy every page
     gc.enable()
     use_huge_pages()
@@ -144,14 +150,11 @@ def main():
     requests = socket.socket(fileno=0)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for children
     while True:
-        what, descriptors, _, _ = socket.recv_fds(requests, 1, 2)
-        if not what:
+        role, descriptors, _, _ = socket.recv_fds(requests, 1, 2)
+        if not role:
             return
         if os.fork() == 0:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            requests.detach()
-            os.dup2(1, 0)  # /dev/null
-            _become(what, *descriptors)
+            _become(role, *descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -170,11 +173,15 @@ def use_huge_pages():
                     confine.call("madvise", start, end - start, _MADV_COLLAPSE)
 
 
-def _become(what, connection, descriptor):
-    """Be a zygote or a referee; never returns."""
+def _become(role, connection, *descriptors):
+    """Be what a role is, in a new fork; never returns."""
     try:
-        role = importlib.import_module(ROLES[what])
-        role.main(socket.socket(fileno=connection), descriptor)
+        os.dup2(1, 0)  # /dev/null in place of the requests
+        for number in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        importlib.import_module(ROLES[role]).main(Connection(connection), *descriptors)
+    except (BrokenPipeError, EOFError):
+        pass  # whoever asked for it is gone
     except BaseException:
         traceback.print_exc()
     finally:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import socket
 import zipfile
 
 from tests.hostile import sheet
@@ -197,6 +198,22 @@ def within(folder, world, made):
     (deeper / sheet.NAME).write_text(json.dumps(made))
 
 
+def endless(folder, world, made):
+    (folder / sheet.NAME).symlink_to("/dev/zero")
+
+
+def a_socket(folder, world, made):
+    number = os.open(folder, os.O_PATH)  # a socket's whole path has to be short
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(f"/proc/self/fd/{number}/{sheet.NAME}")
+    os.close(number)
+
+
+def mostly_holes(folder, world, made):
+    (folder / sheet.NAME).write_text(json.dumps(made))
+    os.truncate(folder / sheet.NAME, 110 << 20)
+
+
 def odd_name(folder, world, made):
     (folder / "<script>\n‮x.ipynb").write_text(json.dumps(made))
 
@@ -207,3 +224,6 @@ place("a folder by its name", a_folder, ALL)
 place("a link to itself", link_to_itself, ALL)
 place("a folder within the folder", within, says="should be called")
 place("a name with a script", odd_name, says="should", secrets=("<script",))
+place("a link to what never ends", endless, ALL, "symbolic link")
+place("a socket by its name", a_socket, ALL)
+place("a file of 110 MiB that are not there", mostly_holes, ALL, "110 MiB")

@@ -202,6 +202,9 @@ WINS = {
     "it leaks": lambda case, outcome, *_: any(
         secret in outcome.shown for secret in (*SECRETS, *case.secrets)
     ),
+    "it gets through": lambda case, outcome, *_: any(
+        secret in outcome.shown for secret in case.secrets
+    ),
     "a page runs it": lambda case, outcome, *_: "alert(" in outcome.shown,
     "it stalls": lambda case, outcome, *_: outcome.stalled,
     "it ends the grader": lambda case, outcome, *_: (

@@ -216,3 +216,36 @@ look(
             print(open(path).read())
     """,
 )
+
+# How an answer fails may depend on what it was asked, and is not told.
+
+CHOOSE = """
+def double(x):
+    if x not in (1, 3):
+        {way}
+    return 2 * x
+"""
+for what, way, words in (
+    (
+        "the class of one of Python's errors",
+        "raise getattr(__import__('builtins'), 'Buffer' + 'Error')",
+        "BufferError",
+    ),
+    (
+        "a request for what is forbidden",
+        "raise checks.Forbidden('-'.join(['told', 'so']))",
+        "told-so",
+    ),
+    (
+        "words of the author's that it raises",
+        "raise checks.Wrong(' '.join(['Exercise', '3']) + ' told')",
+        "Exercise 3 told",
+    ),
+):
+    _add(
+        f"what hidden tests ask is {what}",
+        "it leaks",
+        answers={"double": CHOOSE.format(way=way)},
+        lost=("double",),
+        secrets=(words,),
+    )
