@@ -22,6 +22,10 @@ Grade what strangers hand in: in a sandbox, many at a time, and nothing is lost.
   nbgrader generate_feedback 06_multi_head   a page for each student
   python -m grading grades --csv grades.csv  the points, as an LMS imports them
 """
+DOCTOR = """\
+Say whether a sandbox can be made on this machine, what it keeps in, and how to get what
+is missing. Nothing is installed. Exit code: 0 it can be made, 1 it can't.
+"""
 RUN = """\
 Grade submitted/STUDENT/ASSIGNMENT/ and write nbgrader's gradebook and autograded/.
 
@@ -97,9 +101,7 @@ def main(argv=None):
     parser = _parser("python -m grading", HELP, argparse.ArgumentParser)
     parser.set_defaults(run=lambda _: parser.print_help() or 2)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    add_run(commands)
-    _add_doctor(commands)
-    for add in (add_release, add_collect, add_grades):
+    for add in (add_run, add_doctor, add_release, add_collect, add_grades):
         add(commands)
     arguments = parser.parse_args(argv)
     if argv is None and vars(arguments).get("no_sandbox") is False:
@@ -114,13 +116,17 @@ def main(argv=None):
         return 141
 
 
-def _add_doctor(commands):
-    from grading.doctor import add_doctor
+def add_doctor(commands):
+    """Add `doctor`: what this machine can do."""
+    parser = _command(commands, "doctor", "what this machine can do", DOCTOR)
+    parser.set_defaults(run=doctor)
 
-    add_doctor(commands)
-    commands.choices["doctor"].set_defaults(
-        run=lambda arguments: arguments.main(arguments)
-    )
+
+def doctor(arguments):
+    """Say whether a sandbox can be made, and what it holds."""
+    from grading import doctor
+
+    return doctor.report()
 
 
 # ---- run ----------------------------------------------------------------------------

@@ -30,21 +30,6 @@ _NO_LINUX = (
 )
 
 
-def add_doctor(commands):
-    """Register the subcommand with what `ArgumentParser.add_subparsers` returned.
-
-    It sets the default `main`, a function from the arguments to an exit status.
-    """
-    parser = commands.add_parser(
-        "doctor",
-        help="say what this machine can do to keep strangers' code in",
-        description="Says whether a sandbox can be made on this machine, and how to "
-        "get what is missing. It installs nothing. The exit status is 0 if a sandbox "
-        "can be made, else 1.",
-    )
-    parser.set_defaults(main=lambda arguments: report())
-
-
 def report():
     """Print what there is and what is missing; returns the exit status."""
     if moved := elsewhere():

@@ -335,7 +335,7 @@ def _refuse_without_sandbox(options):
     problems = doctor.problems()
     if problems:
         raise RunError(
-            f"there is no sandbox on this machine: {'; '.join(problems)}. "
+            f"there is no sandbox on this machine: {'; '.join(problems).rstrip('.')}. "
             "`python -m grading doctor` says more. Only if you trust everybody who "
             "handed in: --no-sandbox"
         )

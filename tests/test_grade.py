@@ -16,7 +16,7 @@ import pytest
 
 from grading import doctor
 from grading.course.page import harmless
-from grading.grade import Desk, Result, grade
+from grading.grade import AGAIN, Cells, Desk, Result, grade
 from grading.judge.bundle import bundle
 from grading.judge.limits import Limits
 from grading.judge.referee import Sitting
@@ -280,6 +280,18 @@ def test_it_grades_the_same_with_every_kind_of_kernel_and_in_threads(graded, she
     thread.start()
     thread.join()
     assert found == [want]
+
+
+def test_cells_that_run_again_once_a_hidden_test_has_asked_show_nothing(sheet):
+    """An answer can end its kernel after a time that says what it was asked."""
+    cells = Cells(sheet, (), None, QUICK, SANDBOX, None)
+    cells._keep(0, "the first")
+    cells.report("a: it is late")
+    cells.asked = True
+    cells._keep(0, "at a time that says something")
+    for number in range(3):
+        cells.report(f"cell {number}: it is late")
+    assert cells.ran == {0: "the first"} and cells.trouble == ["a: it is late", AGAIN]
 
 
 def kernels():

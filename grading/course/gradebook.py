@@ -17,6 +17,7 @@ from pathlib import Path
 import nbformat
 
 from grading.course import intake, store
+from grading.course.page import page
 
 PATIENCE = 60  # seconds to wait for a gradebook that another program has locked
 
@@ -147,7 +148,7 @@ class Writer:
         store.write(self._notebook_path(student), text.encode("utf-8", "replace"))
 
     def _notebook_text(self, result):
-        text = result.notebook or _empty_sheet(self.bundle)
+        text = result.notebook or page(self.bundle, (), {}, {})
         return _with_notes(text, result.notes) if result.notes else text
 
     def _notebook_path(self, student):
@@ -440,27 +441,3 @@ def _with_notes(text, notes):
 def _plain(note):
     """A note as Markdown that shows it as it is: it may quote a student's words."""
     return re.sub(r"([\\`*_\[\]!$#|~])", r"\\\1", html.escape(note))
-
-
-def _empty_sheet(bundle):
-    """The sheet with no answers, to show what was noted where nothing could be read."""
-    make = {
-        "code": nbformat.v4.new_code_cell,
-        "markdown": nbformat.v4.new_markdown_cell,
-    }
-    cells = []
-    for number, one in enumerate(bundle.cells):
-        marks = {
-            "grade_id": one.grade_id,
-            "grade": one.points is not None,
-            "solution": one.role in ("solution", "manual"),
-            "locked": one.role not in ("solution", "manual"),
-            "task": one.role == "task",
-            "schema_version": 3,
-            **({} if one.points is None else {"points": one.points}),
-        }
-        cell = make[one.cell_type](
-            one.released, id=f"cell-{number}", metadata={"nbgrader": marks}
-        )
-        cells.append(cell)
-    return nbformat.writes(nbformat.v4.new_notebook(cells=cells))
