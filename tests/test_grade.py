@@ -18,6 +18,7 @@ from grading import doctor
 from grading.course.page import harmless
 from grading.grade import AGAIN, Cells, Desk, Result, grade
 from grading.judge.bundle import bundle
+from grading.judge.hidden import NOTHING
 from grading.judge.limits import Limits
 from grading.judge.referee import Sitting
 from grading.sandbox.kernel import Kernel
@@ -228,14 +229,14 @@ def test_tests_that_wait_in_a_judge_that_ends_are_judged_again(two_hidden, monke
         if ended:
             return finish(self, grade_id, limits)
         ended.append(grade_id)
-        self._leave()
+        self.close()
         return "the check did not end"
 
     monkeypatch.setattr(Sitting, "finish", end_first)
     result = two_hidden({})
     assert ended == ["test_double"] and result.status == "reported"
     assert result.scores == {"test_double": 0, "test_softmax": 3, "test_compose": 1}
-    assert result.reasons == {"test_double": "the check did not end"}
+    assert result.reasons == {"test_double": NOTHING}
 
 
 def test_a_hidden_test_that_takes_the_sandbox_costs_its_own_points_alone(two_hidden):
@@ -243,7 +244,8 @@ def test_a_hidden_test_that_takes_the_sandbox_costs_its_own_points_alone(two_hid
     double = f"def double(x):\n    if x > 9:\n        {kill}\n    return 2 * x"
     result = two_hidden({"double": double})
     assert result.scores == {"test_double": 0, "test_softmax": 3, "test_compose": 1}
-    assert "ended its own process" in result.reasons["test_double"]
+    assert f"of another number: {NOTHING}" in result.reasons["test_double"]
+    assert "of one: right, until hidden tests were run" in result.reasons["test_double"]
 
 
 def test_a_submission_that_cannot_be_read_is_reported(sheet, tmp_path):

@@ -580,8 +580,8 @@ def test_what_a_hidden_test_shows_is_not_told(court):
     assert verdict["reason"].splitlines() == [
         "t: 5 of 6 checks fail",
         "✗ hidden test: secret: you squared it",
-        "✗ hidden test: plain; hidden test: said; hidden test: told; "
-        "hidden test: raised: " + NOTHING,
+        "✗ hidden test: plain; hidden test: told; hidden test: raised; "
+        "hidden test: said: " + NOTHING,
     ]
     assert not any(f"{n}.25" in json.dumps(verdict) for n in (17, 18, 19, 20))
     assert "stolen" not in json.dumps(verdict)
@@ -647,6 +647,7 @@ def test_a_text_that_an_answer_could_make_is_not_told():
     raised = checks.Wrong("add the rows")
     raised._boundary_number = 1
     assert hint("add the rows", raised, words) == NOTHING
+    assert hint("add the rows: got 17, not 3", checks.Wrong(), words) == "add the rows"
     for said in ("you say hbjb", "hbjb", "the message should contain 'x': hbjb"):
         assert hint(said, checks.Wrong(), words) == NOTHING
     changed = checks.Overwritten("list")

@@ -13,6 +13,7 @@ from dot2gpt import checks
 
 LABEL = "hidden test"
 NOTHING = "wrong, for an input that is not shown"
+UNTIL = "right, until hidden tests were run"
 # What learners are told of a row.
 SHOWN = "shown"  # all
 QUIET = "quiet"  # no values: a hidden test has asked before
@@ -37,8 +38,9 @@ class Row:
         """
         what, row = self.what, self
         if first and not self.passed:
-            both = not first.passed
-            row = first if both else Row(what, False, self.hint, self.error, QUIET)
+            if first.passed:
+                return what, False, UNTIL
+            row = first
         elif self.stage == HIDDEN and not first:
             what = label + what
         if self.passed or row.stage == SHOWN:
@@ -116,4 +118,7 @@ def hint(said, error, words):
     if hasattr(error, "_boundary_number"):  # raised by the answer, as it liked
         return NOTHING
     known = said in words or said.startswith(checks.NOT_WRITTEN)
-    return said if known or isinstance(error, checks.Overwritten) else NOTHING
+    if known or isinstance(error, checks.Overwritten):
+        return said
+    before = (word for word in words if word and said.startswith(f"{word}: "))
+    return max(before, key=len, default=NOTHING)  # what follows are values

@@ -180,7 +180,7 @@ def _become(role, connection, *descriptors):
         for number in (signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         importlib.import_module(ROLES[role]).main(Connection(connection), *descriptors)
-    except (BrokenPipeError, EOFError):
+    except (ConnectionError, EOFError):
         pass  # whoever asked for it is gone
     except BaseException:
         traceback.print_exc()
