@@ -45,6 +45,9 @@ ELSEWHERE = [
         "denial: memory in a call",
         "denial: shared memory in a cell",
         "denial: 150 processes",
+        "doors: files without a name",
+        "doors: sockets that nobody holds",
+        "doors: the keyring",
         "network: over TCP",
         "network: through a socket without a folder",
         "broken: cut off",
@@ -81,7 +84,7 @@ def machine():
 def test_there_are_enough_of_them():
     assert len(CASES) >= 60 and all(len(cases) >= 6 for cases in FAMILIES.values())
     assert len({str(case) for case in CASES}) == len(CASES)
-    assert len(ELSEWHERE) == 18
+    assert len(ELSEWHERE) == 21
 
 
 def test_the_instructors_page_says_how_many_there_are():
