@@ -117,7 +117,7 @@ part = Part(ctypes.addressof(word), 5)
 told(libc.process_vm_writev(pid, ctypes.byref(part), 1, ctypes.byref(part), 1, 0) == 5)
 """,
 )
-door("another process is traced", OTHER + "told(libc.ptrace(16, pid, 0, 0) == 0)")
+door("another process is traced", OTHER + "told(libc.ptrace(0x4206, pid, 0, 0) == 0)")
 door(
     "whether two processes are alike",
     OTHER + "told(call(312, 272, os.getpid(), pid, 1, 0, 0) >= 0)",
