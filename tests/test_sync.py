@@ -57,7 +57,7 @@ def test_a_solution_without_its_end_is_refused_and_the_lesson_stays(copy):
 
 
 def test_a_cell_of_any_sheet_is_tagged_once():
-    from grading.one_line import OneLineTests
+    from grading.course.one_line import OneLineTests
     from tests import small_course
 
     sheet = small_course.sheet()  # released once: its cells have their tags

@@ -84,7 +84,7 @@ class LocalPrivateProvisioner(LocalProvisioner):
         manager.connection_file = str(self.box.sockets / "kernel.json")
         folder = kwargs.pop("cwd", None)
         # Not from os.environ, which another thread may be changing.
-        kwargs["env"] = sandbox.environment()
+        kwargs["env"] = spec.environment()
         kwargs = await super().pre_launch(**kwargs)
         self.box.give_to_sandbox()
         self.files = self.box.take_files(folder) if folder else []

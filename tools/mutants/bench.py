@@ -18,7 +18,7 @@ from multiprocessing import get_context
 
 import torch
 
-from grading.bundle import bundle
+from grading.judge.bundle import bundle
 from tests import grader
 from tools.tree import read
 
