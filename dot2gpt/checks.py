@@ -31,6 +31,8 @@ from dot2gpt import sheet_tests
 from dot2gpt.by_hand import KINDS
 
 NOT_WRITTEN = "not written yet"
+OR = "; or: "  # between mistakes that all fit
+MESSAGE = "the message should contain"
 ATEN = "torch.ops.aten."
 _MUTABLE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was written in Python
 
@@ -110,7 +112,7 @@ class Checks:
                 if (given := _value(wrong)) is not None
                 and _difference(value, _array(given), atol) is None
             ]
-            raise Wrong("; or: ".join(found) or f"{hint}: {problem}".removeprefix(": "))
+            raise Wrong(OR.join(found) or f"{hint}: {problem}".removeprefix(": "))
 
         return self._row(what, run)
 
@@ -136,9 +138,7 @@ class Checks:
             except error as raised:
                 missing = [text for text in says if text not in str(raised)]
                 if missing:
-                    raise Wrong(
-                        f"the message should contain {missing[0]!r}: {raised}"
-                    ) from None
+                    raise Wrong(f"{MESSAGE} {missing[0]!r}: {raised}") from None
                 return
             raise Wrong(hint or f"no {error.__name__} was raised")
 

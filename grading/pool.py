@@ -55,6 +55,8 @@ def _result(future):
         return Failure("grading did not end in time")
     if isinstance(error, (ProcessExpired, BrokenExecutor)):
         return Failure("the process that graded it died")
+    if isinstance(error, OSError):  # of this machine: a full disk, say
+        return Failure(f"{error.strerror or error}"[:500], innocent=True)
     if isinstance(error, RuntimeError):
         return Failure(str(error)[:500], innocent=True)
     return Failure(f"grading failed: {type(error).__name__}: {error}"[:500])

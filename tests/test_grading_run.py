@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 
 import nbformat
 import psutil
@@ -239,6 +240,19 @@ def test_a_sheet_that_cannot_be_graded_costs_nobody_a_point(course, grade):
     assert in_gradebook(course) == dict.fromkeys(("ada", "bob", "cleo"), graded())
     outcome, _ = grade(lambda s: broken if s == "bob" else None, again=True)
     assert [s for s, r in outcome.results.items() if r.status != "graded"] == ["bob"]
+
+
+@pytest.mark.parametrize(
+    "error, why",
+    [
+        (OSError(errno.ENOSPC, "No space left", "/dev/shm/x/s"), "No space left"),
+        (RuntimeError("no sandbox can be made"), "no sandbox can be made"),
+    ],
+)
+def test_what_this_machine_lacks_is_no_fault_of_a_submission(error, why):
+    future = Future()
+    future.set_exception(error)
+    assert pool._result(future) == Failure(why, innocent=True)
 
 
 def test_a_gradebook_that_went_missing_is_written_again(course, grade):

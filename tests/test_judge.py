@@ -580,8 +580,8 @@ def test_what_a_hidden_test_shows_is_not_told(court):
     assert verdict["reason"].splitlines() == [
         "t: 5 of 6 checks fail",
         "✗ hidden test: secret: you squared it",
-        "✗ hidden test: plain; hidden test: told; hidden test: raised; "
-        "hidden test: said: " + NOTHING,
+        "✗ hidden test: plain; hidden test: raised; hidden test: said: " + NOTHING,
+        "✗ hidden test: told: add it to itself",
     ]
     assert not any(f"{n}.25" in json.dumps(verdict) for n in (17, 18, 19, 20))
     assert "stolen" not in json.dumps(verdict)
@@ -641,17 +641,40 @@ def test_how_an_answer_fails_tells_nothing_of_a_hidden_row():
     assert "you squared it" in squared["reason"]
 
 
+WORDS = constants('Wrong(f"you say {got}: {why}"); "add the rows", "not the columns"')
+
+
+@pytest.mark.parametrize(
+    "said, told",
+    [
+        ("add the rows", "add the rows"),
+        ("add the rows: got 17, not 3", "add the rows"),
+        ("you say 17: add the rows", "add the rows"),
+        ("(1, 7) is one. not the columns", "not the columns"),
+        ("add the rows; or: not the columns", "add the rows; or: not the columns"),
+        ("add the rows; or: hbjb", NOTHING),
+        ("you say hbjb", NOTHING),
+        ("hbjb", NOTHING),
+        ("the message should contain 'x': hbjb", NOTHING),
+    ],
+)
+def test_what_is_told_of_a_hidden_row_is_the_authors_without_values(said, told):
+    assert hint(said, checks.Wrong(), WORDS) == told
+
+
 def test_a_text_that_an_answer_could_make_is_not_told():
-    words = constants('Wrong(f"you say {got}: {why}"); "add the rows"')
-    assert hint("add the rows", checks.Wrong(), words) == "add the rows"
     raised = checks.Wrong("add the rows")
     raised._boundary_number = 1
-    assert hint("add the rows", raised, words) == NOTHING
-    assert hint("add the rows: got 17, not 3", checks.Wrong(), words) == "add the rows"
-    for said in ("you say hbjb", "hbjb", "the message should contain 'x': hbjb"):
-        assert hint(said, checks.Wrong(), words) == NOTHING
+    assert hint("add the rows", raised, WORDS) == NOTHING
+
+    def refuse():
+        raise ValueError("you say: add the rows")
+
+    c = checks.Checks("t")
+    c.raises("a message", ValueError, refuse, says=["x"])
+    assert hint(c.rows[0][2], c.errors[0], WORDS) == NOTHING
     changed = checks.Overwritten("list")
-    assert hint(str(changed), changed, words) == str(changed)
+    assert hint(str(changed), changed, WORDS) == str(changed)
 
 
 def test_what_a_released_test_shows_is_told(court):

@@ -103,11 +103,14 @@ def failure(table):
 
 
 def constants(*sources):
-    """The texts that stand in pieces of Python, whole and as parts of f-strings."""
+    """The texts that stand in pieces of Python, whole, and what is before a colon.
+
+    Parts of f-strings are such texts, too.
+    """
     nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
-    return {
-        n.value for n in nodes if isinstance(n, ast.Constant) and type(n.value) is str
-    }
+    whole = [n.value for n in nodes if isinstance(n, ast.Constant)]
+    texts = {text for text in whole if type(text) is str}
+    return texts | {text.partition(": ")[0] for text in texts}
 
 
 def hint(said, error, words):
@@ -117,8 +120,28 @@ def hint(said, error, words):
     """
     if hasattr(error, "_boundary_number"):  # raised by the answer, as it liked
         return NOTHING
-    known = said in words or said.startswith(checks.NOT_WRITTEN)
-    if known or isinstance(error, checks.Overwritten):
+    if said.startswith(checks.NOT_WRITTEN) or isinstance(error, checks.Overwritten):
         return said
-    before = (word for word in words if word and said.startswith(f"{word}: "))
-    return max(before, key=len, default=NOTHING)  # what follows are values
+    told = [_authors(mistake, words) for mistake in said.split(checks.OR)]
+    return checks.OR.join(told) if all(told) else NOTHING
+
+
+def _authors(text, words):
+    """The longest of `words` that a text is, has before a colon, or ends with, or "".
+
+    What is left out are values.
+    """
+    if text in words:
+        return text
+    ends = not text.startswith(checks.MESSAGE)  # the learner's own stands there
+    found = [
+        word.strip(" :,.")
+        for word in words
+        if text.startswith(f"{word}: ") or (ends and text.endswith(word))
+    ]
+    longest = max(found, key=_letters, default="")
+    return longest if _letters(longest) > 3 else ""
+
+
+def _letters(text):
+    return sum(map(str.isalpha, text))

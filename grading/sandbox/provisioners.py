@@ -86,7 +86,6 @@ class LocalPrivateProvisioner(LocalProvisioner):
         # Not from os.environ, which another thread may be changing.
         kwargs["env"] = spec.environment()
         kwargs = await super().pre_launch(**kwargs)
-        self.box.give_to_sandbox()
         self.files = self.box.take_files(folder) if folder else []
         kwargs["env"] = spec.environment() | self.kernel_spec.env
         # nbgrader's settings may repeat an argument, which ipykernel does not take.
@@ -139,6 +138,7 @@ class WarmProvisioner(LocalPrivateProvisioner):
         """
         self.cgroup = Cgroup(self.box.path.name, self.bounds)
         self.box.note(self.cgroup.folders)
+        self.box.give_to_sandbox()
         arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
         made = self.box, self.files, self.bounds, self.cgroup.folders
         request = spec.request(*made, arguments, kwargs["env"])
