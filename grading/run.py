@@ -16,6 +16,7 @@ from grading.course import collect, intake, store
 from grading.course.gradebook import PATIENCE, GradebookError, Locked, Writer, patiently
 from grading.judge.limits import Limits
 from grading.pool import Dask, EngineError, Failure, Local, Task
+from grading.sandbox.confine import seccomp
 from grading.sandbox.warm import Parent
 
 ENOUGH = 3  # failures before anything succeeds: then the sheet is to blame
@@ -338,6 +339,12 @@ def _refuse_without_sandbox(options):
             f"there is no sandbox on this machine: {'; '.join(problems).rstrip('.')}. "
             "`python -m grading doctor` says more. Only if you trust everybody who "
             "handed in: --no-sandbox"
+        )
+    if not seccomp():
+        print(
+            "libseccomp is missing: `python -m grading doctor` says which doors into "
+            "the system stay open to code in a sandbox",
+            file=sys.stderr,
         )
 
 

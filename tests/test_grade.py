@@ -168,7 +168,7 @@ def test_time_for_cells_ends_before_time_for_tests(graded):
     notebook = small_course.sheet(answers)
     slow = [nbformat.v4.new_code_cell("time.sleep(9)") for _ in range(12)]
     notebook.cells += slow
-    result = graded(notebook, Limits(cell=3, total=45))
+    result = graded(notebook, Limits(cell=2, total=30))
     assert result.scores == ALL | {"test_total": 0}
     assert result.status == "reported" and "did not run" in result.notes[-1]
 

@@ -427,6 +427,18 @@ def test_without_a_sandbox_it_refuses(course, monkeypatch):
     assert not (course / "graded" / "01_small").exists()
 
 
+def test_without_libseccomp_it_says_so_and_goes_on(course, monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "problems", list)
+    monkeypatch.setattr(run, "_engine", lambda *_: Engine(lambda s: result(course)))
+    run.run(course, run.Options())
+    assert "libseccomp" not in capsys.readouterr().err
+    monkeypatch.setattr(run, "seccomp", lambda: None)
+    (outcome,) = run.run(course, run.Options(again=True))
+    said = capsys.readouterr().err
+    assert said.startswith("libseccomp is missing") and said.count("\n") == 1
+    assert outcome.graded == 3
+
+
 def test_the_results_in_memory_hold_no_notebooks(course, grade):
     outcome, _ = grade()
     assert {one.notebook for one in outcome.results.values()} == {""}
@@ -633,7 +645,7 @@ def test_a_disk_that_is_really_full_loses_nothing(tmp_path, empty, left):
         env={**os.environ, "PYTHONPATH": str(small_course.REPOSITORY)},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=2 * PATIENCE,
     )
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
