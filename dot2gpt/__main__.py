@@ -11,6 +11,7 @@ import sys
 from dot2gpt import running, sheets
 from dot2gpt.commands.export import add_export
 from dot2gpt.commands.generate import add_generate
+from dot2gpt.commands.page import add_page
 from dot2gpt.commands.train import add_train
 
 HELP = """\
@@ -22,6 +23,7 @@ Work the exercise sheets of "From X·Xᵀ to GPT", and train a GPT of your own.
   python -m dot2gpt train                 train a GPT on a text
   python -m dot2gpt generate --prompt The let it continue one
   python -m dot2gpt export --out my_gpt2  write it for transformers
+  python -m dot2gpt page                  put it into an HTML file, to look into it
 """
 CHECK = """\
 Run sheets from the first cell to the last in a clean kernel, and show the points.
@@ -55,7 +57,8 @@ def main(argv=None):
     parser = _parser("python -m dot2gpt", HELP, argparse.ArgumentParser)
     parser.set_defaults(run=lambda _: parser.print_help() or 2)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for add in (add_list, add_start, add_check, add_train, add_generate, add_export):
+    course = (add_list, add_start, add_check)
+    for add in (*course, add_train, add_generate, add_page, add_export):
         add(commands)
     arguments = parser.parse_args(argv)
     try:

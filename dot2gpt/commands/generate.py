@@ -1,6 +1,5 @@
 """`python -m dot2gpt generate`: chapter 14 from the shell."""
 
-import os
 import sys
 
 from dot2gpt.commands.options import (
@@ -9,6 +8,7 @@ from dot2gpt.commands.options import (
     device_named,
     from_zero,
     in_words,
+    need_folder,
     new_command,
     whole,
 )
@@ -67,14 +67,10 @@ def generate(arguments):
     """Write continuations to standard output as they are drawn; returns 0."""
     import torch
 
-    from dot2gpt.commands.runs import GPTError, load_model
+    from dot2gpt.commands.runs import load_model
     from dot2gpt.generation import stream_text
 
-    if arguments.model == FOLDER and not os.path.isdir(FOLDER):
-        raise GPTError(
-            f"there is no folder {FOLDER}: python -m dot2gpt train makes it, "
-            "--model names another"
-        )
+    need_folder(arguments.model)
     prompt = _prompt(arguments)
     model, encoding, stop = load_model(arguments.model)
     device = device_named(arguments.device)

@@ -80,6 +80,17 @@ def in_words(command, arguments):
     return 2
 
 
+def need_folder(model):
+    """Say how to get a model where the default one is not there. Raises GPTError."""
+    from dot2gpt.commands.runs import GPTError
+
+    if model == FOLDER and not os.path.isdir(FOLDER):
+        raise GPTError(
+            f"there is no folder {FOLDER}: python -m dot2gpt train makes it, "
+            "--model names another"
+        )
+
+
 def device_named(name):
     """The torch.device of --device, or the fastest. Raises GPTError."""
     import torch
