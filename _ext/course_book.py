@@ -4,7 +4,9 @@
 - A lesson's first line becomes its bar, chapters are numbered by their folders, and a
   sheet says how to start it.
 - Chinese words are marked as Chinese, for voices and fonts.
-- A button opens the notebook in the reader's own JupyterLab (`BOOK_LAB_URL`).
+- The search works from the disk, in Chinese too.
+- A button says how to open the notebook in one's own JupyterLab (`BOOK_LAB_URL`).
+- Previous and next lead from lesson to lesson; its sheet is offered beside.
 - Colab, Binder and "edit" appear only where `BOOK_REPO_URL` says what repository.
 """
 
@@ -18,7 +20,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from course_line import CourseLine
-from course_map import UNNUMBERED, CourseMap
+from course_map import UNNUMBERED, CourseMap, CourseStart
+from course_search import drop_sphinx_search, note_texts, search_page
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.util.fileutil import copy_asset_file
@@ -41,7 +44,7 @@ def outdated_looks(app, env, added, changed, removed):
 
     def newer(folder):
         then = built.stat().st_mtime
-        files = Path(app.srcdir, folder).glob("*")
+        files = Path(app.srcdir, folder).rglob("*")
         return any(file.stat().st_mtime > then for file in files)
 
     if newer("_templates"):
@@ -79,7 +82,7 @@ def public_buttons(app, config):
 
 
 def lab_button(app, pagename, templatename, context, doctree):
-    """Add the button that opens this page's notebook in the reader's JupyterLab.
+    """Add the button that says how to open this page's notebook in JupyterLab.
 
     A sheet opens as the learner's copy, which is where `dot2gpt start` puts it.
     """
@@ -88,24 +91,54 @@ def lab_button(app, pagename, templatename, context, doctree):
         return
     if not context.get("page_source_suffix") == ".ipynb":
         return
-    path, tooltip = f"{pagename}.ipynb", "Open this notebook in your JupyterLab"
+    path, steps = f"{pagename}.ipynb", [("In the folder of the course:", "make lab")]
     if pagename.endswith(SHEET):
         path = f"submitted/me/{chapter['folder']}/{chapter['name']}.ipynb"
-        tooltip = (
-            "Open your copy in your JupyterLab "
-            f"(made by: python -m dot2gpt start {chapter['folder']})"
-        )
+        begin = f"python -m dot2gpt start {chapter['folder']}"
+        steps.append(("Your own copy, once, in a terminal there:", begin))
+    steps = "".join(
+        f'<p>{what}</p><div class="highlight"><pre>{command}</pre></div>'
+        for what, command in steps
+    )
+    url = html.escape(f"{app.config.book_lab_url.rstrip('/')}/{path}")
+    context["body"] += (
+        '<div popover id="open-in-lab" role="dialog" aria-label="Open in JupyterLab">'
+        "<p><b>This page is a notebook: change the code and run it.</b></p>"
+        f'{steps}<p>Then <a href="{url}" target="_blank">open it in JupyterLab</a>. '
+        "If it asks for a token, take the address that <code>make lab</code> printed."
+        "</p></div>"
+    )
     context["header_buttons"].insert(
         0,
         {
-            "type": "link",
-            "url": f"{app.config.book_lab_url.rstrip('/')}/{path}",
+            "type": "javascript",
+            "javascript": "document.getElementById('open-in-lab').togglePopover()",
             "text": "Open in JupyterLab",
             "icon": "fas fa-flask",
-            "tooltip": tooltip,
             "label": "open-in-lab",
         },
     )
+
+
+def neighbours(app, pagename, templatename, context, doctree):
+    """Lead from lesson to lesson, and offer beside what stands below this one."""
+    below = app.env.toctree_includes
+    line = ["index", *below.get("index", [])]
+    above = [name for name in line[1:] if pagename in below.get(name, [])]
+    here = above[0] if above else pagename
+    if here not in line:
+        return
+
+    def link(name):
+        where = app.builder.get_relative_uri(pagename, name)
+        return {"link": where, "title": html.escape(app.env.titles[name].astext())}
+
+    at = line.index(here)
+    before, after = [here] if above else line[:at][-1:], line[at + 1 : at + 2]
+    beside = below.get(pagename, []) if pagename != "index" else []
+    context["prev"] = link(*before) if before else None
+    context["next"] = link(*after) if after else None
+    context["beside"] = [link(name) for name in beside]
 
 
 def describe(app, pagename, templatename, context, doctree):
@@ -158,6 +191,8 @@ def mark_chapter(app, doctree):
     if bar is None:
         return
     bar["classes"].append("course-bar")
+    given = " ".join(name.astext() for name in bar.findall(nodes.literal))
+    app.env.metadata[docname]["gives"] = given
     if numbered:
         bar[0].insert(0, nodes.Text(f"Chapter {number} · "))
     if is_sheet:
@@ -243,14 +278,19 @@ def setup(app):
     app.add_config_value("comments_config", {}, "html")
     app.add_directive("course-line", CourseLine)
     app.add_directive("course-map", CourseMap)
+    app.add_directive("course-start", CourseStart)
     app.connect("env-get-outdated", outdated_looks)
     app.connect("config-inited", public_buttons, priority=900)
     app.connect("builder-inited", copy_mathjax)
+    app.connect("builder-inited", drop_sphinx_search)
     # After Sphinx has collected titles and contents, which these change.
     app.connect("doctree-read", mark_chapter, priority=900)
     app.connect("doctree-read", mark_chinese, priority=900)
+    app.connect("doctree-read", note_texts)
+    app.connect("html-collect-pages", search_page)
     app.connect("env-updated", rewrite_all)
     app.connect("html-page-context", lab_button, priority=600)
+    app.connect("html-page-context", neighbours)
     app.connect("html-page-context", describe, priority=900)
     app.connect("html-page-context", plain_citations)
     return {

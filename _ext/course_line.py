@@ -6,6 +6,7 @@ The heat maps are computed, all from the same four vectors, so the picture is tr
 from __future__ import annotations
 
 import numpy as np
+from course_map import LESSON
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
@@ -136,14 +137,22 @@ def picture():
 
 
 class CourseLine(SphinxDirective):
-    """`course-line`: the picture, as a list that wraps on a narrow screen."""
+    """`course-line`: the picture, as a list that wraps on a narrow screen.
+
+    Each step leads to its chapter: the first seven to the one of their number.
+    """
 
     def run(self):
         """Return the picture as HTML."""
-        items = "".join(
-            f'<li><svg viewBox="-2 -8 110 100" role="img" aria-label="{shows}">'
-            f"{drawing}</svg><b>{name}</b><span>{what}</span></li>"
-            for name, what, shows, drawing in steps()
-        )
-        text = f'<ol class="course-line">{items}</ol>'
+        found = {m[1]: m[0] for m in map(LESSON.match, self.env.found_docs) if m}
+        numbers = [*(f"{n:02}" for n in range(1, len(steps()))), "13"]
+        items = []
+        for (name, what, shows, drawing), number in zip(steps(), numbers):
+            link = self.env.app.builder.get_relative_uri("index", found[number])
+            items.append(
+                f'<li><a href="{link}"><svg viewBox="-2 -8 110 100" role="img" '
+                f'aria-label="{shows}">{drawing}</svg>'
+                f"<b>{name}</b><span>{what}</span></a></li>"
+            )
+        text = f'<ol class="course-line">{"".join(items)}</ol>'
         return [nodes.raw("", text, format="html")]

@@ -47,6 +47,28 @@ def arcs(names, needs):
     return f'<svg {size} aria-hidden="true">{"".join(drawn)}{dots}</svg>'
 
 
+class CourseStart(SphinxDirective):
+    """Say where to start, and how long all lessons and sheets take, as the bars do."""
+
+    def run(self):
+        """Return a paragraph with a link that looks like a button."""
+        minutes = {False: 0, True: 0}
+        for doc in sorted(self.env.found_docs):
+            if LESSON.match(doc) or doc.endswith("_exercises"):
+                path = Path(self.env.doc2path(doc))
+                self.env.note_dependency(str(path))
+                bar = re.search(r"\*(\d+) minutes", path.read_text(encoding="utf-8"))
+                minutes[doc.endswith("_exercises")] += int(bar[1]) if bar else 0
+        first = min(filter(LESSON.match, self.env.found_docs))
+        link = self.env.app.builder.get_relative_uri(self.env.docname, first)
+        text = (
+            f'<p class="course-begin"><a href="{link}">Start here</a> '
+            f"{round(minutes[False] / 60)} hours of lessons, "
+            f"{round(minutes[True] / 60)} of exercises</p>"
+        )
+        return [nodes.raw("", text, format="html")]
+
+
 class CourseMap(SphinxDirective):
     """Draw the chapters below each other, an arc for each need."""
 

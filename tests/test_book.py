@@ -165,21 +165,46 @@ def test_page_has_its_frame(page):
     assert not skipped, f"heading levels skipped: {skipped}"
 
 
+@pytest.mark.parametrize("page", built())
+def test_page_is_light(page):
+    """Not counted: fonts, and MathJax, which load once."""
+    loads = [s["src"] for s in soup(page).find_all("script", src=True)]
+    loads += [s["href"] for s in soup(page).select("link[rel=stylesheet]")]
+    files = {((HTML / page).parent / urlsplit(load).path).resolve() for load in loads}
+    files = {file for file in files if "mathjax" not in file.parts} | {HTML / page}
+    size = sum(file.stat().st_size for file in files)
+    assert size < 1_500_000, {file.name: file.stat().st_size for file in files}
+
+
 @pytest.mark.parametrize("page", [f"{p}.html" for p in PAGES])
 def test_page_leads_to_its_neighbours(page):
-    order = ["index"]
-    for part in PARTS:
-        for chapter in part["chapters"]:
-            order += [
-                chapter["file"],
-                *(s["file"] for s in chapter.get("sections", [])),
-            ]
-    place = order.index(page.removesuffix(".html"))
-    wanted = [order[i] for i in (place - 1, place + 1) if 0 <= i < len(order)]
+    """From lesson to lesson, with its sheet beside; from a sheet to both lessons."""
+    name, line = page.removesuffix(".html"), ["index", *CONTENTS]
+    chapters = [chapter for part in PARTS for chapter in part["chapters"]]
+    below = {c["file"]: [s["file"] for s in c.get("sections", [])] for c in chapters}
+    above = next((lesson for lesson in below if name in below[lesson]), None)
+    place = line.index(above or name)
+    before = [above] if above else line[:place][-1:]
+    wanted = [*before, *below.get(name, []), *line[place + 1 : place + 2]]
     links = soup(page).select(".prev-next-footer a[href]")
     here = (HTML / page).parent
     got = [(here / a["href"]).resolve().relative_to(HTML).as_posix() for a in links]
     assert got == [f"{name}.html" for name in wanted]
+
+
+def test_front_page_says_where_to_start_and_how_long_it_takes():
+    page = soup("index.html")
+    begin = page.select_one("p.course-begin")
+    assert begin.a["href"] == f"{LESSONS[0]}.html" and begin.a.text == "Start here"
+    bars = {
+        p: soup(f"{p}.html").select_one("p.course-bar").text for p in LESSONS + SHEETS
+    }
+    minutes = {p: int(re.search(r"(\d+) min", bar)[1]) for p, bar in bars.items()}
+    hours = [round(sum(minutes[p] for p in some) / 60) for some in (LESSONS, SHEETS)]
+    assert [int(n) for n in re.findall(r"\d+", begin.text)] == hours
+    tiles = [a["href"] for a in page.select("ol.course-line > li > a")]
+    folders = [tile.split("/")[1][:2] for tile in tiles]
+    assert folders == ["01", "02", "03", "04", "05", "06", "07", "13"]
 
 
 @pytest.mark.parametrize("page", [*LESSONS, *SHEETS])
@@ -190,10 +215,16 @@ def test_notebook_page_has_its_bar_and_buttons(page):
     assert bar, "the first paragraph is not a bar: *20 minutes · needs … · gives …*"
     chapter = number(page) and f"Chapter {number(page)}"
     assert re.match(rf"{chapter}\d+ min", bar.text), bar.text
-    lab = html.select_one("a.btn-open-in-lab")
+    button, panel = (
+        html.select_one("button.btn-open-in-lab"),
+        html.select_one("[popover]"),
+    )
+    assert "JupyterLab" in button.text and panel["id"] in button["onclick"]
     where = f"submitted/me/{folder}/{name}" if page in SHEETS else page
-    assert lab["href"] == f"http://localhost:8888/lab/tree/{where}.ipynb"
-    assert "JupyterLab" in lab.text and "JupyterLab" in lab["title"]
+    assert panel.a["href"] == f"http://localhost:8888/lab/tree/{where}.ipynb"
+    commands = [pre.text for pre in panel.select("pre")]
+    start = [f"python -m dot2gpt start {folder}"] if page in SHEETS else []
+    assert commands == ["make lab", *start]
     if page in SHEETS:
         assert f"dot2gpt start {folder}" in html.select_one("p.course-start").text
     download = html.select_one("a.btn-download-source-button")["href"]
@@ -379,7 +410,8 @@ def test_buttons_lead_where_the_environment_says(project):
     )
     text = (project / "_build/html/chapters/01_a/a.html").read_text()
     page = BeautifulSoup(text, "html.parser")
-    links = [a["href"] for a in page.select(".article-header-buttons a[href]")]
+    buttons = page.select(":is(.article-header-buttons, [popover]) a[href]")
+    links = [a["href"] for a in buttons]
     path = "someone/course/blob/main/chapters/01_a/a.ipynb"
     assert "https://hub.example.org/lab/tree/chapters/01_a/a.ipynb" in links
     assert f"https://colab.research.google.com/github/{path}" in links

@@ -1,11 +1,14 @@
 """The built book in Chromium with the network cut: it draws, fits, and is read."""
 
+import functools
 import os
 import re
 from pathlib import Path
 
 import axe_playwright_python
 import pytest
+
+from tools import tree
 
 ROOT = Path(__file__).parent.parent
 HTML = Path(os.environ.get("BOOK_HTML", ROOT / "_build" / "html")).resolve()
@@ -142,18 +145,101 @@ def test_page_draws_fits_and_reads(tab, page):
     assert not problems, "\n".join(problems)
 
 
-def test_search_works_from_a_folder(tab):
+def found(tab, query):
+    """The pages that the search finds, best first, and their titles."""
+    tab.locator(".bd-search-container input").fill(query)
+    links = tab.locator("#search-results > li > a")
+    return links.evaluate_all("all => all.map(a => [a.getAttribute('href'), a.text])")
+
+
+def standing(*words):
+    """The pages whose cells or text hold all of the words."""
+    names = (page.removesuffix(".html") for page in pages() if page != "search.html")
+    return {
+        f"{name}.html"
+        for name in names
+        if all(word.lower() in source(name).lower() for word in words)
+    }
+
+
+@functools.cache
+def source(name):
+    """What is written on a page."""
+    if (ROOT / f"{name}.md").exists():
+        return (ROOT / f"{name}.md").read_text("utf-8")
+    return "\n".join(cell.source for cell in tree.read(ROOT / f"{name}.ipynb").cells)
+
+
+def test_search_finds_words_in_two_languages_from_a_folder(tab):
+    """With no server: a page from the disk may load no other page."""
     visit(tab, "search.html")
-    tab.locator("input[name=q]:visible").first.fill("attention")
-    tab.keyboard.press("Enter")
-    tab.wait_for_url(re.compile(r"\?q=attention"))
-    tab.wait_for_selector("#search-results li a")
-    tab.wait_for_timeout(300)  # an excerpt that may not be fetched fails later
-    found = tab.locator("#search-results li a")
-    assert found.count() >= 1
+    tab.wait_for_selector("#search-results[data-ready]", state="attached")
+    for word in ("注意力", "残差", "多头", "缩放", "Adam", "masked_softmax"):
+        pages_found = [page for page, _ in found(tab, word)]
+        assert set(pages_found) == standing(word) != set(), word
+    together = {page for page, _ in found(tab, "掩码语言模型")}
+    assert together == standing("掩码", "语言模型") > standing("掩码语言模型")
+    assert len(found(tab, "queries")) >= len(standing("query", "queries"))
+    assert found(tab, "xyzzy") == found(tab, "<b>xyzzy") == found(tab, " ") == []
     assert not tab.problems, tab.problems
-    found.first.click()
-    tab.wait_for_url(lambda url: "/search.html" not in url)
+
+
+@pytest.mark.parametrize(
+    "query, title",
+    [
+        ("mask", "5 · Masks"),
+        ("layer norm", "7 · The block"),
+        ("Bert", "15 · BERT"),
+        ("causal_mask", "5 · Masks"),
+    ],
+)
+def test_search_puts_titles_and_what_a_chapter_gives_first(tab, query, title):
+    visit(tab, "search.html")
+    tab.wait_for_selector("#search-results[data-ready]", state="attached")
+    assert found(tab, query)[0][1] == title
+
+
+def test_search_leads_to_the_place_and_shows_it(tab):
+    visit(tab, "index.html")
+    tab.keyboard.press("Control+k")
+    tab.locator("dialog input[name=q]").fill("layer norm")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url(re.compile(r"\?q=layer"))
+    tab.wait_for_selector("#search-results mark")
+    marked = tab.locator("#search-results li").first.locator("p mark")
+    assert {text.lower() for text in marked.all_inner_texts()} == {"layer", "norm"}
+    link = tab.locator("#search-results p a[href*='#']").first
+    heading = link.inner_text()
+    link.click()
+    place = tab.locator("section:target > :is(h2, h3)").first
+    assert place.inner_text().removesuffix("#").strip() == heading
+    assert not tab.problems, tab.problems
+
+
+def test_the_way_to_the_notebook_is_a_panel_with_commands_to_copy(tab):
+    visit(tab, "chapters/05_masking/masking_exercises.html")
+    panel = tab.locator("#open-in-lab")
+    assert not panel.is_visible()
+    tab.locator("button.btn-open-in-lab").click()
+    assert panel.is_visible()
+    assert panel.locator("pre").count() == 2
+    seen = "all => all.map(button => getComputedStyle(button).opacity)"
+    assert panel.locator("button.copybtn").evaluate_all(seen) == ["1", "1"]
+    tab.keyboard.press("Escape")
+    assert not panel.is_visible()
+    assert not tab.problems, tab.problems
+
+
+CUT_FORMULAS = """() => [...document.querySelectorAll('div.math mjx-container')]
+  .filter(e => e.scrollWidth > e.clientWidth + 1)
+  .map(e => getComputedStyle(e).backgroundImage.split('linear-gradient').length - 1)"""
+
+
+def test_a_long_formula_shows_that_it_goes_on(tab):
+    tab.set_viewport_size(PHONE)
+    visit(tab, "chapters/06_multi_head/multi_head.html")
+    shades = tab.evaluate(CUT_FORMULAS)
+    assert shades and set(shades) == {4}
 
 
 def test_keyboard_reaches_the_text_at_once(tab):
