@@ -17,7 +17,7 @@ from dot2gpt.commands.train import add_train
 HELP = """\
 Work the exercise sheets of "From X·Xᵀ to GPT", and train a GPT of your own.
 
-  python -m dot2gpt list                  the chapters, and which you have started
+  python -m dot2gpt list                  the chapters, and your points in each
   python -m dot2gpt start 06_multi_head   copy a sheet to submitted/me/, to work in
   python -m dot2gpt check 06_multi_head   run your sheet, see points and what is wrong
   python -m dot2gpt train                 train a GPT on a text
@@ -107,8 +107,8 @@ def add_start(commands):
 
 
 def add_list(commands):
-    """Add `list`: the chapters and which are started."""
-    help = "show the chapters and which you have started"
+    """Add `list`: the chapters and the learner's points."""
+    help = "show the chapters, and your points as your saved sheets tell them"
     parser = _command(commands, "list", help, help.capitalize() + ".")
     parser.set_defaults(run=list_chapters)
 
@@ -156,7 +156,7 @@ def start(arguments):
 
 
 def list_chapters(arguments):
-    """Print a line for each chapter that has a sheet."""
+    """Print a line for each chapter that has a sheet, and the points of all."""
     root = sheets.course_root()
     known = sheets.chapters(root)
     if not known:
@@ -164,11 +164,18 @@ def list_chapters(arguments):
             f"there are no exercise sheets in {sheets.shown(root / 'chapters')}"
         )
     started = {path.parent.name: path for path in sheets.started_sheets(root)}
-    width = max(map(len, known))
+    width, total, possible = max(map(len, known)), 0, 0
     for name, chapter in known.items():
-        state = "started" if name in started else "not started"
         path = sheets.shown(started.get(name, chapter.released))
-        print(f"{name:{width}}  {state:11}  {path}")
+        try:
+            earned, points = sheets.progress(chapter)
+        except sheets.SheetError as error:
+            print(f"{name:{width}}  {error}")
+            continue
+        total, possible = total + (earned or 0), possible + points
+        state = "not started" if earned is None else f"{earned:g} of {points:g}"
+        print(f"{name:{width}}  {state:11}  {points:3g} points  {path}")
+    print(f"\n{total:g} of {possible:g} points, as you ran and saved your sheets")
     return 0
 
 

@@ -128,12 +128,49 @@ def find_sheet(name):
     if len(path.parts) > 1:
         return path
     chapter = chapter_named(name, course_root())
-    return _copy_of(chapter) or chapter.released
+    return copy_of(chapter) or chapter.released
+
+
+def copy_of(chapter):
+    """The learner's copy of a chapter's sheet, renamed or not; None if not started."""
+    if chapter.started.exists():
+        return chapter.started
+    others = sorted(chapter.started.parent.glob("*.ipynb"))
+    return others[0] if len(others) == 1 else None
+
+
+def title(chapter):
+    """The title of a chapter, as its sheet has it: `# Exercises: Title`."""
+    cells = _cells(_parse(chapter.released)[0], chapter.released)
+    heads = re.search(r"^# (?:Exercises: )?(.+)$", cells[0]["source"], re.MULTILINE)
+    return heads[1] if heads else chapter.name
 
 
 def started_sheets(root):
     """The sheets that the learner has started, in the order of the chapters."""
-    return [path for path in map(_copy_of, chapters(root).values()) if path]
+    return [path for path in map(copy_of, chapters(root).values()) if path]
+
+
+def progress(chapter):
+    """(earned, possible) points of a chapter's sheet, as its files say; nothing is run.
+
+    earned: the points of the test cells that passed when the learner's copy was saved;
+    None if there is no copy.
+
+    Raises SheetError if one of the two sheets cannot be read.
+    """
+    released = _cells(_parse(chapter.released)[0], chapter.released)
+    points = {
+        grade_id_of(cell): cell["nbgrader"].get("points", 0)
+        for cell in released
+        if cell["nbgrader"].get("grade")
+    }
+    copy, possible = copy_of(chapter), sum(points.values())
+    if not copy:
+        return None, possible
+    cells = _cells(_parse(copy)[0], copy)
+    passed = {grade_id_of(cell) for cell in cells if cell["passed"]}
+    return sum(points[name] for name in points if name in passed), possible
 
 
 def start_sheet(chapter, folder=None):
@@ -144,7 +181,7 @@ def start_sheet(chapter, folder=None):
     Raises SheetError if a file is there already, which is never overwritten.
     """
     target = Path(folder) / chapter.released.name if folder else chapter.started
-    there = None if folder else _copy_of(chapter)
+    there = None if folder else copy_of(chapter)
     try:
         if there:
             raise FileExistsError
@@ -171,14 +208,6 @@ def shown(path):
     with suppress(ValueError):
         return str(Path(path).absolute().relative_to(Path.cwd()))
     return str(path)
-
-
-def _copy_of(chapter):
-    """The learner's copy of a chapter's sheet, renamed or not; None if not started."""
-    if chapter.started.exists():
-        return chapter.started
-    others = sorted(chapter.started.parent.glob("*.ipynb"))
-    return others[0] if len(others) == 1 else None
 
 
 def _trust(path):
@@ -298,7 +327,7 @@ def _upgrade(notebook, name):
 
 
 def _cells(notebook, path):
-    """The cells, as dictionaries of `cell_type`, `source` and nbgrader's marks."""
+    """The cells: dictionaries of `cell_type`, `source`, `nbgrader` and `passed`."""
     raw, cells = notebook.get("cells"), []
     for number, cell in enumerate(raw if isinstance(raw, list) else [None], start=1):
         source = cell.get("source") if isinstance(cell, dict) else None
@@ -313,9 +342,23 @@ def _cells(notebook, path):
                 "cell_type": cell.get("cell_type"),
                 "source": source.replace("\r\n", "\n"),
                 "nbgrader": marks if isinstance(marks, dict) else {},
+                "passed": _passed(cell),
             }
         )
     return cells
+
+
+def _passed(cell):
+    """Whether a cell ran, by what is stored of it, without an error or a warning."""
+    outputs = cell.get("outputs")
+    if not cell.get("execution_count") or not isinstance(outputs, list):
+        return False
+    return all(
+        isinstance(o, dict)
+        and o.get("output_type") != "error"
+        and o.get("name") != "stderr"
+        for o in outputs
+    )
 
 
 def grade_id_of(cell):

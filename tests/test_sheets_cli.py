@@ -397,12 +397,36 @@ def test_unknown_names_get_a_suggestion(course, capsys):
         )
 
 
-def test_list_shows_what_is_started(course, capsys):
-    assert cli.main(["list"]) == 0
-    assert f"01_small  not started  chapters/01_small/{NAME}" in capsys.readouterr().out
+def test_list_shows_the_points_of_saved_sheets_and_runs_nothing(course, capsys):
+    def listed():
+        assert cli.main(["list"]) == 0
+        return capsys.readouterr().out
+
+    assert f"01_small  not started    6 points  chapters/01_small/{NAME}" in listed()
+
+    def ran(notebook):
+        outputs = {
+            "test_double": [nbformat.v4.new_output("stream", text="2 of 2 checks")],
+            "test_axis": [nbformat.v4.new_output("error", ename="CheckFailed")],
+            "test_total": [nbformat.v4.new_output("stream", name="stderr", text="!")],
+        }
+        for count, (name, stored) in enumerate(outputs.items(), 1):
+            cell(notebook, name).update(execution_count=count, outputs=stored)
+
     start(course)
-    assert cli.main(["list"]) == 0
-    assert f"started      submitted/me/01_small/{NAME}" in capsys.readouterr().out
+    path = f"submitted/me/01_small/{NAME}"
+    assert f"0 of 6         6 points  {path}" in listed()
+    start(course, change=ran)
+    assert f"2 of 6         6 points  {path}" in listed()
+    for odd in (3, [3]):
+        notebook = json.loads((course / path).read_text())
+        for damaged in notebook["cells"]:
+            damaged["outputs"] = odd
+        (course / path).write_text(json.dumps(notebook))
+        assert "\n0 of 6 points, as you ran" in listed()
+    (course / path).write_text("{")
+    assert "01_small  submitted/me/01_small/" in (said := listed())
+    assert "is damaged" in said
 
 
 def test_without_a_started_sheet_check_says_how_to_start(course, capsys):
