@@ -6,7 +6,7 @@ import pytest
 
 from tools import sync
 from tools.execute import is_stale
-from tools.tree import ROOT, Chapter, chapters, written_notebooks
+from tools.tree import ROOT, Chapter, chapters, read, tags, written_notebooks
 
 
 def test_every_chapter_has_its_four_parts():
@@ -43,6 +43,20 @@ def test_an_edited_copy_is_found(copy, part):
     path = getattr(copy, part)
     path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     assert list(sync.stale(copy.root)) == [path]
+
+
+def test_code_that_the_book_folds_is_folded_in_a_lab(copy):
+    def folded():
+        return [
+            c.metadata.get("jupyter") == {"source_hidden": True}
+            for c in read(copy.lesson).cells
+        ]
+
+    quiz = ["hide-input" in tags(c) for c in read(copy.lesson).cells]
+    assert folded() == quiz and any(quiz) and not all(quiz)
+    text = copy.lesson.read_text(encoding="utf-8")
+    copy.lesson.write_text(text.replace('"source_hidden": true', '"a": 1'), "utf-8")
+    assert sync.stale(copy.root) == {copy.lesson: text}
 
 
 def test_a_solution_without_its_end_is_refused_and_the_lesson_stays(copy):

@@ -1,5 +1,6 @@
 """Make what is derived: lesson cells → dot2gpt/, solutions → exercise sheets and the
-tests that they call, and README's picture, which the front page draws too.
+tests that they call, cells tagged `hide-input` → folded in JupyterLab too, and README's
+picture, which the front page draws too.
 
 python -m tools.sync            write what is stale
 python -m tools.sync --check    write nothing, exit 1 if something is stale
@@ -13,8 +14,18 @@ import sys
 import tempfile
 from pathlib import Path
 
+import nbformat
+
 from dot2gpt import sheet_tests
-from tools.tree import ROOT, chapters, exported_source, module_of
+from tools.tree import (
+    ROOT,
+    chapters,
+    exported_source,
+    module_of,
+    read,
+    tags,
+    written_notebooks,
+)
 
 
 def derived_modules(root=ROOT):
@@ -22,6 +33,26 @@ def derived_modules(root=ROOT):
     pages = [page for c in chapters(root) for page in (c.lesson, *c.pages)]
     texts = {module_of(page): exported_source(page) for page in pages if page.exists()}
     return {path: text for path, text in texts.items() if text}
+
+
+def derived_folds(root=ROOT):
+    """{path of a lesson or page: its text with the cells tagged `hide-input` folded}.
+
+    The tag is the book's word for it; JupyterLab, VS Code and nbconvert have another.
+    Sheets stay open: a test cell is one line there, which the learner runs.
+    """
+    sources = {chapter.solutions for chapter in chapters(root)}
+    texts = {}
+    for path in written_notebooks(root):
+        if path in sources:
+            continue
+        notebook = read(path)
+        for cell in notebook.cells:
+            cell.metadata.pop("jupyter", None)
+            if "hide-input" in tags(cell):
+                cell.metadata["jupyter"] = {"source_hidden": True}
+        texts[path] = nbformat.writes(notebook) + "\n"
+    return texts
 
 
 def derived_tests(root=ROOT):
@@ -105,7 +136,7 @@ def stale(root=ROOT):
         tests = derived_tests(root)
     except ValueError as error:
         raise RuntimeError(f"nbgrader refuses it: {error}") from None
-    texts = {**derived_modules(root), **derived_sheets(root, tests)}
+    texts = derived_modules(root) | derived_sheets(root, tests) | derived_folds(root)
     texts |= {c.tests: sheet_tests.written(made) for c, made in tests.items()}
     if root == ROOT:
         texts[ROOT / "_static" / "line.svg"] = _picture()
