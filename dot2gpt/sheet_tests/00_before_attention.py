@@ -43,16 +43,16 @@ c.report()
 c = checks.Checks("Exercise 2 · Path lengths")
 
 
-def check_paths(time, kernel, recurrent, convolution, dilated):
+def check_paths(time, kernel, convolution, dilated, low, by_two):
+    # low: the convolution rounded down; by_two: dilations that are powers of 2
     def part(name):
         return lambda: path_lengths(time, kernel)[name]
 
     where = f"time {time}, kernel {kernel}: "
-    c.close(where + "recurrent", part("recurrent"), recurrent, mistakes={
+    c.close(where + "recurrent", part("recurrent"), time, mistakes={
         "these are the steps after the first one: step 1 counts as well": time - 1,
         "an RNN reads one token at each step": convolution,
     })
-    low = (time - 1) // (kernel - 1)
     c.close(where + "convolution", part("convolution"), convolution, mistakes={
         "rounded down: the first token stays just out of reach": low,
         "one layer too many where the division leaves no rest": low + 1,
@@ -65,18 +65,17 @@ def check_paths(time, kernel, recurrent, convolution, dilated):
         "one layer too many: look at math.log(125, 5), or at what "
             "happens where time is a power of kernel": dilated + 1,
         "this is the stack without dilation": convolution,
-        "the dilations are powers of the kernel, not of 2":
-            math.ceil(math.log2((time - 1) / (kernel - 1) + 1)),
+        "the dilations are powers of the kernel, not of 2": by_two,
     })
     c.close(where + "attention", part("attention"), 1,
             hint="attention looks at any token directly")
 
 
-check_paths(9, 3, 9, 4, 2)
-check_paths(10, 3, 10, 5, 3)
-check_paths(64, 2, 64, 63, 6)
-check_paths(2, 7, 2, 1, 1)
-check_paths(243, 3, 243, 121, 5)
+check_paths(9, 3, 4, 2, 4, 3)
+check_paths(10, 3, 5, 3, 4, 3)
+check_paths(64, 2, 63, 6, 63, 6)
+check_paths(2, 7, 1, 1, 0, 1)
+check_paths(243, 3, 121, 5, 121, 7)
 c.report()
 
 # %% predicted
