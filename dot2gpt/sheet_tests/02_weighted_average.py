@@ -7,11 +7,10 @@ c.that(
     lambda: predictions()["line_a"] == "raises",
     "matmul does not convert: one tensor is float, the other is int, and torch refuses",
 )
-p = 1 / (1 + math.exp(-0.5))
 c.close(
     "weights",
     lambda: predictions()["weights"],
-    [p, 1 - p],
+    [0.6225, 0.3775],
     mistakes={
         "that is what the article prints: the softmax of [1, 0], not of [1, 0.5]": [
             0.7311,
@@ -21,14 +20,14 @@ c.close(
             2 / 3,
             1 / 3,
         ],
-        "the larger score gets the larger weight": [1 - p, p],
+        "the larger score gets the larger weight": [0.3775, 0.6225],
     },
     atol=1e-3,
 )
 c.close(
     "output",
     lambda: predictions()["output"],
-    [3 - 2 * p, 4 - 2 * p],
+    [1.7551, 2.7551],
     mistakes={
         "that is what the article prints; it does not even follow from its weights": [
             1.7311,
@@ -36,8 +35,8 @@ c.close(
         ],
         "that follows from the article's weights, which are wrong": [1.5378, 2.5378],
         "each value is a row: weigh the rows [1, 2] and [3, 4], not the columns": [
-            2 - p,
-            4 - p,
+            1.3775,
+            3.3775,
         ],
     },
     atol=1e-3,
@@ -189,20 +188,6 @@ c.report()
 
 # %% softmax_backward
 c = checks.Checks("Exercise 3 · Nudge it, part 2")
-
-
-def expected(p, g):
-    jacobian = torch.diag_embed(p) - p[..., :, None] * p[..., None, :]
-    return torch.einsum("...ij,...j->...i", jacobian, g)
-
-
-def weights_and_gradients(*shape):
-    generator = torch.Generator().manual_seed(0)
-    z = torch.randn(*shape, generator=generator, dtype=torch.float64)
-    g = torch.randn(*shape, generator=generator, dtype=torch.float64)
-    return torch.softmax(z, -1), g
-
-
 half = torch.tensor([0.5, 0.5], dtype=torch.float64)
 c.close(
     "p = (½, ½), g = (1, 0), by hand",
@@ -217,33 +202,40 @@ c.close(
         "the sign is turned round": [-0.25, 0.25],
     },
 )
-p, g = weights_and_gradients(3, 3)
+p = torch.tensor([[0.5, 0.25, 0.25], [0.25, 0.75, 0], [0.125, 0.625, 0.25]]).double()
+g = torch.tensor([[8.0, 0, 4], [-4, 4, 16], [0, 8, 32]]).double()
 c.close(
-    "three rows of three",
-    lambda p=p, g=g: softmax_backward(p, g),
-    expected(p, g),
+    "three rows of three, by hand",
+    lambda: softmax_backward(p, g),
+    [[1.5, -1.25, -0.25], [-1.5, 1.5, 0], [-1.625, -3.125, 4.75]],
     mistakes={
-        "the sum has lost its axis and lands on the columns: keep that axis": p
-        * (g - (p * g).sum(-1)),
-        "the sum runs down the columns; each row has a sum of its own": p
-        * (g - (p * g).sum(0)),
+        "the sum has lost its axis and lands on the columns: keep that axis": (
+            [[1.5, -0.5, -2.25], [-2.25, 1.5, 0], [-0.625, 3.75, 4.75]]
+        ),
+        "the sum runs down the columns; each row has a sum of its own": (
+            [[2.5, -2.0, -1.25], [-1.75, -3.0, 0], [-0.375, 0, 5.75]]
+        ),
+        "subtract the average of g under the weights p, not its plain mean": (
+            [[2.0, -1.0, 0], [-7 / 3, -1.0, 0], [-5 / 3, -10 / 3, 14 / 3]]
+        ),
+        "p·g is added up over the whole batch: each row has a sum of its own": (
+            [[-6, -5, -4], [-6, -12, 0], [-2.5, -7.5, 3]]
+        ),
     },
 )
 for shape in ((3,), (5, 3), (2, 3, 5)):
-    p, g = weights_and_gradients(*shape)
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(*shape, generator=generator, dtype=torch.float64)
+    g = torch.randn(*shape, generator=generator, dtype=torch.float64)
+    z.requires_grad_()
+    p = torch.softmax(z, -1)
     c.close(
         f"shape {shape}",
-        lambda p=p, g=g: softmax_backward(p, g),
-        expected(p, g),
-        mistakes={
-            "subtract the average of g under the weights p, not its plain mean": p
-            * (g - g.mean(-1, keepdim=True)),
-            "p·g is added up over the whole batch: each row has a sum of its own": p
-            * (g - (p * g).sum()),
-        },
+        lambda p=p.detach(), g=g: softmax_backward(p, g),
+        torch.autograd.grad(p, z, g)[0],
         hint="add p·g up along the last axis",
     )
-p, _ = weights_and_gradients(5, 3)
+p = torch.softmax(torch.arange(15.0).view(5, 3), -1)
 c.close(
     "the same g for all weights of a row moves nothing",
     lambda: softmax_backward(p, torch.ones_like(p)),
@@ -286,15 +278,10 @@ c.report()
 c = checks.Checks("Exercise 4 · Very small and very large scores")
 
 
-def check_limits(name, x):
-    gram = x @ x.T
-    zero, infinity = (torch.softmax(f * gram, -1) @ x for f in (0.0, 1e4))
-    near = gram.round()
-    rounded = (near == near.amax(-1, keepdim=True)).to(x.dtype)
-    first = x[gram.argmax(-1)]
-    total = x.sum(0).expand_as(x)
-    away = torch.cdist(x, x).fill_diagonal_(torch.inf)
-    unit = x / x.norm(dim=-1, keepdim=True)
+def check_limits(name, rows, wrong):
+    """wrong: by hint, what a mistake gives for c → ∞."""
+    x = torch.tensor(rows).double()
+    zero, infinity = (torch.softmax(f * x @ x.T, -1) @ x for f in (0.0, 1e4))
     with checks.by_hand("softmax", "exponential"):
         c.close(
             f"{name}, c → 0",
@@ -303,8 +290,8 @@ def check_limits(name, x):
             mistakes={
                 "at c = 0 all weights are equal, not all on the token itself": x,
                 "the weights become 1 / time, not 0": torch.zeros_like(x),
-                "equal weights still add to 1: the mean, not the sum": total,
-                "one mean for all tokens is right, but in the shape of x": x.mean(0),
+                "equal weights still add to 1: the mean, not the sum": zero * len(x),
+                "one mean for all tokens is right, but in the shape of x": zero[0],
             },
         )
         c.close(
@@ -312,37 +299,32 @@ def check_limits(name, x):
             lambda: limits(x)[1],
             infinity,
             mistakes={
-                "two scores of a row are the largest: they share the weight": first,
-                "that is each token itself; a longer one can have the larger score": x,
-                "that is the nearest other token; the score is a dot product": x[
-                    away.argmin(-1)
-                ],
-                "that follows the cosine; the score is a dot product, length counts": x[
-                    (unit @ unit.T).argmax(-1)
-                ],
-                "that leaves the token itself out; its own score counts as well": x[
-                    gram.clone().fill_diagonal_(-torch.inf).argmax(-1)
-                ],
-                "scores that are near each other are no tie: the larger one wins": (
-                    rounded @ x / rounded.sum(-1, keepdim=True)
-                ),
-                "tied values are added up; their weights must add to 1": (
-                    gram == gram.amax(-1, keepdim=True)
-                ).to(x.dtype)
-                @ x,
-            },
+                "that is each token itself; a longer one can have the larger score": x
+            }
+            | dict.fromkeys(whys)
+            | wrong,
         )
 
 
-check_limits(
-    "早上好",
-    torch.tensor([[1, 2, 1, 2, 1], [1, 1, 3, 2, 1], [3, 1, 2, 1, 1]]).double(),
+whys = (
+    "two scores of a row are the largest: they share the weight",
+    "that is the nearest other token; the score is a dot product",
+    "that follows the cosine; the score is a dot product, length counts",
+    "that leaves the token itself out; its own score counts as well",
+    "scores that are near each other are no tie: the larger one wins",
+    "tied values are added up; their weights must add to 1",
 )
-check_limits(
-    "(1, 0), (0.5, 0.5), (5, 5)", torch.tensor([[1, 0], [0.5, 0.5], [5, 5]]).double()
-)
-check_limits("scores of 1 and 1.2: no tie", torch.tensor([[1, 0], [1.2, 0]]).double())
-check_limits("one token", torch.tensor([[2, 3, 5]]).double())
+one_wins, nearest, cosine, others, near, added = whys
+words = a, b, d = [1, 2, 1, 2, 1], [1, 1, 3, 2, 1], [3, 1, 2, 1, 1]
+wrong = {one_wins: words, nearest: [b, a, b], others: [b, d, b]}
+check_limits("早上好", words, wrong | {added: [[2, 3, 4, 4, 2], b, d]})
+a, b, d = three = [1, 0], [0.5, 0.5], [5, 5]
+wrong = {nearest: [b, a, b], cosine: [a, d, d], others: [d, d, a]}
+check_limits("(1, 0), (0.5, 0.5), (5, 5)", three, wrong)
+two = [[1, 0], [1.2, 0]]
+wrong = {nearest: two[::-1], others: two[::-1], near: [[1.1, 0], [1.1, 0]]}
+check_limits("scores of 1 and 1.2: no tie", two, wrong)
+check_limits("one token", [[2, 3, 5]], {})
 c.report()
 
 # %% steps_to_meet (more is tested when it is handed in)
