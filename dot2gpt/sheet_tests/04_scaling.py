@@ -103,43 +103,51 @@ c.report()
 c = checks.Checks("Exercise 3 · The gradient by hand")
 
 
+q = torch.tensor([[math.log(3), 0, 0, 0]], dtype=torch.float64)
+k = torch.tensor([[2, 0, 0, 4], [0, 6, 2, 0]], dtype=torch.float64)
+v, upstream = torch.tensor([[1.0], [5]]).double(), torch.tensor([[2.0]]).double()
+with checks.by_hand("autograd"):
+    c.close(
+        "weights ¾ and ¼, d_k=4, by hand",
+        lambda: query_gradient(q, k, v, upstream),
+        [[-1.5, 4.5, 1.5, -3.0]],
+        mistakes={
+            "the division by √d_k also acts on the way back": [[-3.0, 9, 3, -6]],
+            "the division by √d_k acts once on the way back, not twice": (
+                [[-0.75, 2.25, 0.75, -1.5]]
+            ),
+            "only the diagonal of softmax's Jacobian: a score moves all the weights": (
+                [[0.375, 5.625, 1.875, 0.75]]
+            ),
+            "the part −p pᵀ of softmax's Jacobian is missing": [[1.5, 7.5, 2.5, 3]],
+            "softmax's Jacobian is missing": [[2.0, 30, 10, 4]],
+            "what is subtracted is the mean weighted by p, not the plain mean": (
+                [[-3.0, 3, 1, -6]]
+            ),
+            "the scores were not divided by √d_k, forward or back": (
+                [[-1.44, 4.32, 1.44, -2.88]]
+            ),
+            "the scores were not divided by √d_k": [[-0.72, 2.16, 0.72, -1.44]],
+        },
+    )
+
+
 def check_gradient(what, n_queries, n_keys, d_k, d_v, dtype=torch.float64, factor=1.0):
     torch.manual_seed(n_keys)
-    q = (factor * torch.randn(n_queries, d_k, dtype=dtype)).requires_grad_()
+    q = factor * torch.randn(n_queries, d_k, dtype=dtype)
     k = torch.randn(n_keys, d_k, dtype=dtype)
     v = torch.randn(n_keys, d_v, dtype=dtype)
     upstream = torch.randn(n_queries, d_v, dtype=dtype)
-
-    def by_autograd(output, upstream=upstream):
-        return torch.autograd.grad(output, q, upstream, retain_graph=True)[0]
-
-    scores = q @ k.T / d_k**0.5
-    p, g = torch.softmax(scores, -1).detach(), upstream @ v.T
-    want = by_autograd(torch.softmax(scores, -1) @ v)
-    raw = by_autograd(torch.softmax(q @ k.T, -1) @ v)
-    mistakes = {
-        "the division by √d_k also acts on the way back": want * d_k**0.5,
-        "the division by √d_k acts once on the way back, not twice": want / d_k**0.5,
-        "only the diagonal of softmax's Jacobian: a score moves all the weights": (
-            by_autograd(scores, p * (1 - p) * g)
-        ),
-        "the part −p pᵀ of softmax's Jacobian is missing": by_autograd(scores, p * g),
-        "softmax's Jacobian is missing": by_autograd(scores, g),
-        "what is subtracted is the mean weighted by p, not the plain mean": (
-            by_autograd(scores, p * (g - g.mean(-1, keepdim=True)))
-        ),
-        "the scores were not divided by √d_k, forward or back": raw,
-        "the scores were not divided by √d_k": raw / d_k**0.5,
-    }
-    q = q.detach()
-    atol = 1e-9 if dtype == torch.float64 else 1e-5
+    leaf = q.clone().requires_grad_()
+    output = torch.nn.functional.scaled_dot_product_attention(leaf, k, v)
+    want = torch.autograd.grad(output, leaf, upstream)[0]
     with checks.by_hand("autograd"):
         c.close(
             what,
             lambda: query_gradient(q, k, v, upstream),
             want,
-            mistakes=mistakes,
-            atol=atol,
+            hint="not what autograd finds",
+            atol=1e-9 if dtype == torch.float64 else 1e-5,
         )
 
 
@@ -232,11 +240,10 @@ def check_head(what, batch, time, d_model, head_size):
     torch.manual_seed(time)
     x = torch.randn(batch, time, d_model)
     w_q, w_k, w_v = (torch.randn(d_model, head_size) * d_model**-0.5 for _ in range(3))
-    q, k, v = x @ w_q, x @ w_k, x @ w_v
-    scores = q @ k.mT
+    q, k, v = (x @ w for w in (w_q, w_k, w_v))
 
-    def mixed(factor, after=1.0):
-        return after * torch.softmax(factor * scores, -1) @ v
+    def mixed(factor):
+        return torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=factor)
 
     mistakes = {
         "the scores are divided by the root of d_model, the width of the whole token": (
@@ -246,9 +253,9 @@ def check_head(what, batch, time, d_model, head_size):
         "the scores are multiplied by √head_size": mixed(head_size**0.5),
         "the scores are divided by head_size, not by its root": mixed(1 / head_size),
         "the scores are divided by the root of the number of tokens": mixed(time**-0.5),
-        "the division comes before softmax, not after it": mixed(1, head_size**-0.5),
+        "the division comes before softmax, not after it": mixed(1) / head_size**0.5,
     }
-    want = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+    want = mixed(None)
     c.close(what, lambda: head(x, w_q, w_k, w_v), want, mistakes=mistakes, atol=1e-5)
 
 
