@@ -47,77 +47,81 @@ c.report()
 
 # %% score_needed (more is tested when it is handed in)
 c = checks.Checks("Exercise 1 · What a score of 0 hides: the score needed")
-
-
-def needed(n_keys, limit):
-    hidden, odds = n_keys - 1, (1 - limit) / limit
+# n_keys, limit: the score, and what each mistake gives
+cases = {
+    (5, 0.01): (5.981414, 6.204558, 5.991465, 396, 2.597695, 8.629357, 4.595120),
+    (2, 0.5): (0.0, 0.693147, 0.693147, 1, None, None, None),  # both scores are 0
+}
+whys = (
+    "the visible key itself is not hidden: n_keys - 1 keys are",
+    "the weights add to 1: the visible key keeps 1 - limit, not 1",
+    "this is exp(score): take the logarithm",
+    "softmax uses e: take the natural logarithm",
+    "that is base 2: take the natural logarithm",
+    "all n_keys - 1 hidden keys count, not one",
+)
+for (n_keys, limit), (want, *wrong) in cases.items():
     c.close(
         f"{n_keys} keys, at most {limit}",
         lambda: score_needed(n_keys, limit),
-        math.log(hidden * odds),
-        mistakes={
-            "the visible key itself is not hidden: n_keys - 1 keys are": (
-                math.log(n_keys * odds)
-            ),
-            "the weights add to 1: the visible key keeps 1 - limit, not 1": (
-                math.log(hidden / limit)
-            ),
-            "this is exp(score): take the logarithm": hidden * odds,
-            "the sign is turned: a larger score leaves less for the future": (
-                -math.log(hidden * odds)
-            ),
-            "softmax uses e: take the natural logarithm": math.log10(hidden * odds),
-            "that is base 2: take the natural logarithm": math.log2(hidden * odds),
-            "all n_keys - 1 hidden keys count, not one": math.log(odds),
-        },
+        want,
+        mistakes=dict(zip(whys, wrong))
+        | {"the sign is turned: a larger score leaves less for the future": -want},
         atol=1e-5,
     )
-
-
-needed(5, 0.01)
-needed(2, 0.5)  # one against one: both scores are 0
+c.that(
+    "softmax agrees: 4 keys, 20 %",
+    lambda: (
+        abs(
+            torch.tensor([float(score_needed(4, 0.2))] + [0.0] * 3).softmax(0)[1:].sum()
+            - 0.2
+        )
+        < 1e-5
+    ),
+    "with your score the future does not keep 0.2",
+)
 c.report()
 
 # %% window_mask (more is tested when it is handed in)
 c = checks.Checks("Exercise 2 · A sliding window")
-
-
-def band(n_queries, n_keys, oldest, newest, first):
-    # True from `oldest` to `newest`, counted from the place of query 0 at `first`
-    return [
-        [oldest <= s - t - first <= newest for s in range(n_keys)]
-        for t in range(n_queries)
-    ]
-
-
-def windowed(n_queries, n_keys, window, hand=None):
-    gap = n_keys - n_queries
-    size = n_queries, n_keys
+# n_queries, n_keys, window: the mask, and what each mistake gives
+cases = {
+    (4, 4, 2): (
+        [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]],
+        [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1]],
+        None,
+        [[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1], [0, 0, 1, 1]],
+        [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]],
+        [[0, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]],
+    ),
+    (1, 5, 3): (
+        [[0, 0, 1, 1, 1]],
+        [[0, 1, 1, 1, 1]],
+        [[1, 0, 0, 0, 0]],
+        None,
+        [[1, 1, 1, 1, 1]],
+        [[0, 0, 1, 1, 0]],
+    ),
+}
+whys = (
+    "the window counts the query itself: it sees window - 1 before it",
+    "the first query is put at the first key: the last belongs at the last",
+    "the future is visible: a window looks back only",
+    "no window: this is the causal mask",
+    "the query does not see itself",
+)
+for (n_queries, n_keys, window), (want, *wrong) in cases.items():
     c.close(
         f"{n_queries} queries, {n_keys} keys, window {window}",
         lambda: window_mask(n_queries, n_keys, window),
-        hand or band(*size, 1 - window, 0, gap),
-        mistakes={
-            "the window counts the query itself: it sees window - 1 before it": (
-                band(*size, -window, 0, gap)
-            ),
-            "the first query is put at the first key: the last belongs at the last": (
-                band(*size, 1 - window, 0, 0)
-            ),
-            "the future is visible: a window looks back only": (
-                band(*size, 1 - window, window - 1, gap)
-            ),
-            "no window: this is the causal mask": band(*size, -n_keys, 0, gap),
-            "the query does not see itself": band(*size, 1 - window, -1, gap),
+        want,
+        mistakes=dict(zip(whys, wrong))
+        | {
             "True and False are exchanged: True means 'may attend'": (
-                ~torch.tensor(band(*size, 1 - window, 0, gap))
-            ),
+                1 - torch.tensor(want).int()
+            )
         },
     )
-
-
-windowed(4, 4, 2, [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]])
-windowed(1, 5, 3, [[0, 0, 1, 1, 1]])
 c.that(
     "it is boolean",
     lambda: window_mask(3, 5, 2).dtype == torch.bool,
@@ -212,8 +216,8 @@ def gradient(scores, lengths, weight):
 
 
 def expected_gradient(scores, lengths, weight):
-    p = expected(scores, lengths)
-    return p * (weight - (p * weight).sum(-1, keepdim=True))
+    scores = scores.clone().requires_grad_()
+    return torch.autograd.grad(expected(scores, lengths), scores, weight)[0]
 
 
 def same_scores():
@@ -277,44 +281,49 @@ def together(sequences, time, mask):
 
 def agree(what, lengths, time, seed, dtype=torch.float32):
     sequences, lengths = prompts(lengths, seed, dtype), torch.tensor(lengths)
-    causal, right = causal_mask(time), padding_mask(lengths, time)
-    left = right.flip(-1)
-    wrong = {
-        "the padding is visible: the causal mask hides the future alone": causal,
-        "the future is visible: the padding mask hides the padding alone": left,
-        "this masks padding on the right: real tokens come last here": causal & right,
-        "True and False are exchanged: True means 'may attend'": ~(causal & left),
-        "a key must be real and not in the future: `&`, not `|`": causal | left,
-        "the triangle is turned round: this shows the future": causal.mT & left,
-        "the query does not see itself": causal.tril(-1) & left,
-    }
     c.close(
         what,
         lambda: together(sequences, time, left_padded_mask(lengths, time)),
         alone(sequences),
-        mistakes={
-            hint: lambda mask=mask: together(sequences, time, mask)
-            for hint, mask in wrong.items()
-        },
+        hint="each prompt should come out as it does alone",
     )
 
 
-agree("prompts of 2, 5 and 3 tokens", [2, 5, 3], time=5, seed=0)
+real = torch.tensor([[[0], [1], [1]], [[1], [1], [1]]])
+
+
+def rows(*lines):
+    """A row of 0 and 1 for each query of two prompts."""
+    return [[[int(n) for n in row] for row in line.split()] for line in lines]
+
+
 c.close(
-    "the last query of a prompt of 2",
-    lambda: left_padded_mask(torch.tensor([2, 5]), 5)[0, 4],
-    [False, False, False, True, True],
+    "the queries of real tokens, prompts of 2 and 3, time 3",
+    lambda: left_padded_mask(torch.tensor([2, 3]), 3) * real,
+    rows("000 010 011", "100 110 111"),
     mistakes={
+        "the padding is visible: the causal mask hides the future alone": (
+            rows("000 110 111", "100 110 111")
+        ),
+        "the future is visible: the padding mask hides the padding alone": (
+            rows("000 011 011", "111 111 111")
+        ),
         "this masks padding on the right: real tokens come last here": (
-            [True, True, False, False, False]
+            rows("000 110 110", "100 110 111")
         ),
-        "the padding is visible: the causal mask hides the future alone": [True] * 5,
         "True and False are exchanged: True means 'may attend'": (
-            [True, True, True, False, False]
+            rows("000 101 100", "011 001 000")
         ),
-        "the query does not see itself": [False, False, False, True, False],
+        "a key must be real and not in the future: `&`, not `|`": (
+            rows("000 111 111", "111 111 111")
+        ),
+        "the triangle is turned round: this shows the future": (
+            rows("000 011 001", "111 011 001")
+        ),
+        "the query does not see itself": rows("000 000 010", "000 100 110"),
     },
 )
+agree("prompts of 2, 5 and 3 tokens", [2, 5, 3], time=5, seed=0)
 c.report()
 
 # %% future_leaks (more is tested when it is handed in)
