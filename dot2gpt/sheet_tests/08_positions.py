@@ -2,17 +2,24 @@
 
 # %% rises (more is tested when it is handed in)
 c = checks.Checks("Exercise 1 · Is near similar?")
-cases = [(2, 12), (64, 20)]
-
-
-def up(time, exponents, wave=math.cos):
-    values = [sum(wave(t * 10000**-e) for e in exponents) for t in range(time)]
-    return [t for t in range(1, time) if values[t] > values[t - 1]]
-
-
-for d, time in cases:
-    exponents = [2 * i / d for i in range(d // 2)]
-    right = up(time, exponents)
+# d_model, time: the steps up, and what each mistake gives
+cases = {
+    (2, 12): ([4, 5, 6, 10, 11], [1, 2, 3, 7, 8, 9], [1, 2, 6, 7, 8], None, None),
+    (64, 20): (
+        [6, 11, 12, 17, 18],
+        [1, 2, 3, 4, 5, 7, 8, 9, 10, 13, 14, 15, 16, 19],
+        [1, 2, 3, 6, 7, 8, 12, 13, 14, 18, 19],
+        [12, 18],
+        [5, 6, 10, 11, 12, 17, 18, 19],
+    ),
+}
+whys = (
+    "these are the steps that fall",
+    "position 0 has cosines 1 and sines 0: the cosines are what is left",
+    "the factor 2 in 10000^(-2i / d_model) is missing",
+    "i counts the pairs of dimensions, not the dimensions: 0, 1, 2, …",
+)
+for (d, time), (right, *wrong) in cases.items():
     c.close(
         f"d_model={d}, time={time}",
         lambda: rises(d, time),
@@ -21,21 +28,10 @@ for d, time in cases:
             "each t is one too small: name the step that is higher": (
                 [t - 1 for t in right]
             ),
-            "these are the steps that fall": (
-                [t for t in range(1, time) if t not in right]
-            ),
             "only the first rise is there: they go on": right[:1],
             "the list is empty, but a sum of waves does not fall for ever": [],
-            "position 0 has cosines 1 and sines 0: the cosines are what is left": (
-                up(time, exponents, math.sin)
-            ),
-            "the factor 2 in 10000^(-2i / d_model) is missing": (
-                up(time, [e / 2 for e in exponents])
-            ),
-            "i counts the pairs of dimensions, not the dimensions: 0, 1, 2, …": (
-                up(time, [2 * e for e in exponents])
-            ),
-        },
+        }
+        | dict(zip(whys, wrong)),
         hint="not the steps at which the similarity goes up",
     )
 c.report()
@@ -60,12 +56,10 @@ for k, d in cases:
         matrix = torch.as_tensor(shift_matrix(k, d), dtype=torch.float64)
         if matrix.shape != (d, d):
             raise checks.Wrong(f"its shape is {tuple(matrix.shape)}, not {(d, d)}")
+        pair = torch.arange(d) // 2
+        if matrix[pair[:, None] != pair].any():
+            raise checks.Wrong("sine and cosine of a pair stand next to each other")
         return waves(p) @ matrix.T
-
-    def halves(p=p, k=k, w=w, d=d):
-        a, b = waves(p).chunk(2, -1)
-        co, si = torch.cos(k * w), torch.sin(k * w)
-        return torch.cat([a * co + b * si, -a * si + b * co], -1)
 
     label = f"k={k}, d_model={d}"
     c.close(
@@ -74,7 +68,6 @@ for k, d in cases:
         waves(p + k),
         mistakes={
             "it turns the wrong way, to p - k": waves(p - k),
-            "sine and cosine of a pair stand next to each other": halves,
             "each pair has a frequency of its own": moved(k, torch.ones_like(w)),
             "the exponent is 2i / d_model with i the number of the pair": (
                 moved(k, w**2)
@@ -101,23 +94,23 @@ c.report()
 
 # %% order_of_halves (more is tested when it is handed in)
 c = checks.Checks("Exercise 3 · The other rotary: the order")
-sizes = [4, 6]
-for d in sizes:
-    half = d // 2
+# The order, the way back, with the second of each pair in the first half
+cases = {
+    4: ([0, 2, 1, 3], None, [1, 3, 0, 2]),
+    6: ([0, 2, 4, 1, 3, 5], [0, 3, 1, 4, 2, 5], [1, 3, 5, 0, 2, 4]),
+}
+for d, (want, back, second_first) in cases.items():
+    plain = list(range(d))
     c.close(
         f"d_k={d}",
         lambda: order_of_halves(d),
-        [2 * j if j < half else 2 * (j - half) + 1 for j in range(d)],
+        want,
         mistakes={
-            "that is the way back, from halves to neighbours": (
-                [j // 2 + half * (j % 2) for j in range(d)]
-            ),
-            "the first of each pair belongs in the first half": (
-                [2 * j + 1 if j < half else 2 * (j - half) for j in range(d)]
-            ),
-            "nothing is moved": list(range(d)),
+            "that is the way back, from halves to neighbours": back,
+            "the first of each pair belongs in the first half": second_first,
+            "nothing is moved": plain,
             "the halves are exchanged, but the pairs stay neighbours": (
-                [(j + half) % d for j in range(d)]
+                plain[d // 2 :] + plain[: d // 2]
             ),
         },
         hint="pair i, dimensions 2i and 2i + 1, should land at i and i + d_k / 2",
@@ -126,42 +119,53 @@ c.report()
 
 # %% rotary_halves (more is tested when it is handed in)
 c = checks.Checks("Exercise 3 · The other rotary: the turn")
-cases = [(0, (2, 5, 8), 0), (1, (3, 6), 300)]
-for seed, shape, start in cases:
+x = torch.tensor([[1.0, 0, 0, 1], [2, -1, 0, 3]], dtype=torch.float64)
+c.close(
+    "turned, d_k=4, positions 10 and 20, worked out by hand",
+    lambda: rotary_halves(x, torch.tensor([10, 20])),
+    [
+        [-0.8390715, -0.0998334, -0.5440211, 0.9950042],
+        [0.8161641, -1.576075, 1.825891, 2.74153],
+    ],
+    mistakes={
+        "neighbours are turned, as in the lesson, not halves": [
+            [-0.8390715, -0.5440211, -0.0998334, 0.9950042],
+            [1.729109, 1.417808, -0.596008, 2.9402],
+        ],
+        "it turns the wrong way": [
+            [-0.8390715, 0.0998334, 0.5440211, 0.9950042],
+            [0.8161641, -0.3840586, -1.825891, 3.138869],
+        ],
+        "the positions are an argument; they need not begin at 0": [
+            [1.0, 0.0, 0.0, 1.0],
+            [1.080605, -1.02995, 1.682942, 2.98985],
+        ],
+        "both halves take the frequencies in order, not each one twice": [
+            [-0.8390715, 0.5440211, 0.0998334, 0.9950042],
+            [0.8161641, -3.146918, 0.3973387, 2.74153],
+        ],
+        "the factor 2 in 10000^(-2i / d_k) is missing": [
+            [-0.8390715, -0.841471, -0.5440211, 0.5403023],
+            [0.8161641, -2.311745, 1.825891, -2.157738],
+        ],
+    },
+    hint="pair (x_i, x_{i + d_k/2}) is not turned by its angle",
+    atol=1e-5,
+)
+cases = [(0, (2, 5, 8), 0, [0, 2, 4, 6, 1, 3, 5, 7])]
+cases += [(1, (3, 6), 300, [0, 2, 4, 1, 3, 5])]
+for seed, shape, start, order in cases:
     torch.manual_seed(seed)
     q, k = torch.randn(2, *shape, dtype=torch.float64)
-    time, d = shape[-2:]
-    at = torch.arange(start, start + time)
-    w = 10000 ** (-torch.arange(0, d, 2, dtype=torch.float64) / d)
-
-    def turn(at, w, x=q):
-        angles = at[:, None] * w
-        z = torch.complex(*x.chunk(2, -1)) * torch.exp(1j * angles)
-        return torch.cat([z.real, z.imag], -1)
-
-    def tangled(x=q, at=at, w=w):
-        angles = (at[:, None] * w).repeat_interleave(2, -1)
-        first, second = x.chunk(2, -1)
-        return x * angles.cos() + torch.cat([-second, first], -1) * angles.sin()
-
+    at = torch.arange(start, start + shape[-2])
     label = f"shape {shape}, from position {start}"
     c.close(
         f"turned, {label}",
-        lambda: rotary_halves(q, at),
-        turn(at, w),
-        mistakes={
-            "neighbours are turned, as in the lesson, not halves": rotary(q, at),
-            "it turns the wrong way": turn(-at, w),
-            "the positions are an argument; they need not begin at 0": (
-                turn(torch.arange(time), w)
-            ),
-            "both halves take the frequencies in order, not each one twice": tangled,
-            "the factor 2 in 10000^(-2i / d_k) is missing": turn(at, w**0.5),
-        },
+        lambda: rotary_halves(q[..., order], at),
+        rotary(q, at)[..., order],
         hint="pair (x_i, x_{i + d_k/2}) is not turned by its angle",
         atol=1e-4,
     )
-    order = [*range(0, d, 2), *range(1, d, 2)]
 
     def scores(q=q, k=k, at=at, order=order):
         q, k = (rotary_halves(x[..., order], at) for x in (q, k))
@@ -315,21 +319,12 @@ c.report()
 
 # %% alibi_peak (more is tested when it is handed in)
 c = checks.Checks("Exercise 6 · How far one slope can point")
-offsets = [1, 3]
-
-
-def search(offset, first=0):
-    """The best (slope, weight) of 40,000 slopes; the keys begin at `first` back."""
-    slopes = torch.linspace(1e-4, 4, 40_000, dtype=torch.float64)
-    r = torch.exp(-slopes)
-    weights = r ** (offset - first) * (1 - r)
-    best = weights.argmax()
-    return slopes[best].item(), weights[best].item()
-
-
-for n in offsets:
-    slope, weight = search(n)
-    other = search(n, first=1)
+# offset: slope and weight; with the query's own key; one further back
+cases = {
+    1: ((0.693147, 0.25), (None, 1.0), (0.405465, 0.148148)),
+    3: ((0.287682, 0.105469), (0.405465, 0.148148), (0.223144, 0.08192)),
+}
+for n, ((slope, weight), own_key, further) in cases.items():
     c.close(
         f"slope, {n} back",
         lambda: alibi_peak(n)[0],
@@ -337,9 +332,9 @@ for n in offsets:
         mistakes={
             "this is r = e^(-m); the slope is m = -ln r": math.exp(-slope),
             "the slope is positive: m = -ln r": -slope,
-            "the query's own key, 0 back, takes its share too": other[0],
+            "the query's own key, 0 back, takes its share too": own_key[0],
             "no slope at all spreads the weight over an endless past": 0.0,
-            "this is offset + 1 back: n = 0 is the query itself": search(n + 1)[0],
+            "this is offset + 1 back: n = 0 is the query itself": further[0],
         },
         hint="another slope gives this key more weight",
         atol=1e-3,
@@ -350,9 +345,9 @@ for n in offsets:
         weight,
         mistakes={
             "weights add to 1: divide by the sum over all keys": math.exp(-slope * n),
-            "the query's own key, 0 back, takes its share too": other[1],
+            "the query's own key, 0 back, takes its share too": own_key[1],
             "without a slope an endless past leaves it nothing; some slope does": 0.0,
-            "this is offset + 1 back: n = 0 is the query itself": search(n + 1)[1],
+            "this is offset + 1 back: n = 0 is the query itself": further[1],
         },
         hint="this is not the weight at the best slope",
         atol=1e-3,
