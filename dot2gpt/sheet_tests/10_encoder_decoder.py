@@ -134,46 +134,32 @@ c.report()
 
 # %% untrained (more is tested when it is handed in)
 c = checks.Checks("Exercise 2 · The symbols that nobody trained")
-cases = [  # pad 0, start 1, end 2
-    ("two targets", [[5, 3, 5, 2], [4, 3, 7, 2]], 1, 9),
-]
-for label, rows, start, vocab_size in cases:
+cases = [  # pad 0, start 1, end 2; the ids, and what each mistake gives
+    (
+        "two targets",
+        [[5, 3, 5, 2], [4, 3, 7, 2]],
+        1,
+        9,
+        [0, 2, 6, 8],
+        ([0, 1, 6, 8], [0, 6, 8], [0, 1, 2, 6, 8], [1, 3, 4, 5, 7], [0],
+         [0, 2, 4, 6, 7, 8]),
+    ),
+]  # fmt: skip
+whys = (
+    "the inputs are moved by one: start comes in, the last token falls out",
+    "the last token of a target is never an input, only an answer",
+    "start is an input of every target",
+    "these are the ids that are trained: the others are asked",
+    "the padding symbol is not the only one",
+    "look at all the targets of the batch",
+)
+for label, rows, start, vocab_size, want, wrong in cases:
     target = torch.tensor(rows)
-    torch.manual_seed(0)
-    config = TransformerConfig(11, vocab_size, 12, 3, 2, 31)
-    model = Transformer(config).double()
-    front = torch.full((len(target), 1), start)
-    inputs = torch.cat([front, target[:, :-1]], 1)
-    logits = model(torch.randint(11, (len(target), 7)), inputs)
-    F.cross_entropy(logits.flatten(0, 1), target.flatten()).backward()
-    gradient = model.target_embedding.weight.grad.abs().sum(1)
-    want = (gradient == 0).nonzero().flatten().tolist()
-
-    def without(*ids):
-        return [i for i in range(vocab_size) if i not in set(ids)]
-
-    everything = target.flatten().tolist()
-    before = target[:, :-1].flatten().tolist()
     c.close(
         label,
         lambda: torch.tensor([int(i) for i in untrained(target, start, vocab_size)]),
-        torch.tensor(want),
-        mistakes={
-            "the inputs are moved by one: start comes in, the last token falls out": (
-                torch.tensor(without(*everything))
-            ),
-            "the last token of a target is never an input, only an answer": (
-                torch.tensor(without(start, *everything))
-            ),
-            "start is an input of every target": torch.tensor(without(*before)),
-            "these are the ids that are trained: the others are asked": (
-                torch.tensor(sorted({start, *before}))
-            ),
-            "the padding symbol is not the only one": torch.tensor([0]),
-            "look at all the targets of the batch": (
-                torch.tensor(without(start, *target[0, :-1].tolist()))
-            ),
-        },
+        want,
+        mistakes=dict(zip(whys, wrong)),
         hint="compare with the ids in the decoder's input",
     )
 c.report()
@@ -265,86 +251,41 @@ c.report()
 
 # %% gap (more is tested when it is handed in)
 c = checks.Checks("Exercise 4 · At once and step by step")
-torch.manual_seed(0)
-model = Transformer(TransformerConfig(11, 13, 12, 3, 2, 31)).double()
-source = torch.randint(11, (2, 7))
-memory = model.encode(source).detach()
 
 
-def writer(mask_of):
-    """A decoder with the given mask; it is called with ids alone."""
+def echoes(ids, ahead=0):
+    """Each token sounds on, half as loud a place further; with ahead=1, also before.
 
-    def decode(ids):
-        with torch.no_grad():
-            x = model.embed(model.target_embedding, ids)
-            mask = mask_of(ids.shape[1])
-            return model.to_logits(model.decoder(x, memory, mask))
-
-    return decode
-
-
-def one_leak(time):
-    """Only the query at 1 sees one token of the future, the key at 2."""
-    mask = causal_mask(time)
-    mask[1:2, 2:3] = True
-    return mask
+    ids: (batch, time). Returns (batch, time, 5), a number for each of five tokens.
+    """
+    steps = torch.arange(ids.shape[1])
+    loud = 0.5 ** (steps[:, None] - steps).abs().double()
+    loud = loud.tril() + ahead * loud.triu(1)
+    return loud @ F.one_hot(ids, 5).double() * torch.tensor([1, 1, -1, -1, 1])
 
 
-def late(ids):  # the second sequence alone is told its last token, at position 0
-    logits = honest(ids)
-    logits[1, 0] += ids[1, -1]
-    return logits
-
-
-honest = writer(causal_mask)
-models = {
-    "an honest decoder": honest,
-    "a decoder without a mask": writer(lambda time: None),
-}
-ids = torch.randint(13, (2, 5))
-for label, decode in models.items():
-    whole, parts = decode(ids), [decode(ids[:, : t + 1]) for t in range(5)]
-    want = max((whole[:, t] - parts[t][:, t]).abs().max().item() for t in range(5))
-    alone = [decode(ids[:, t : t + 1])[:, 0] for t in range(5)]
-    late_by_one = [parts[max(t - 1, 0)][:, -1] for t in range(5)]
-    own, free = ids[:, :1], []
-    for _ in range(5):
-        free.append(decode(own)[:, -1])
-        own = torch.cat([own, free[-1].argmax(-1, keepdim=True)], 1)
-
-    def largest(rows, whole=whole):
-        return (whole - torch.stack(rows, 1)).abs().max().item()
-
+ids = torch.tensor([[2, 1, 2, 2, 4], [3, 4, 3, 3, 3]])
+shut, unshut = (0, 0.8125, 1, 1.875, 0, 0, 0, 1), (0, 1.375, 1.5, 2, 0.5, 0.1225, 0.75)
+cases = [  # the gap, and what each mistake gives
+    ("honest echoes", echoes, ids, 0.0, shut),
+    ("echoes of the future", lambda ids: echoes(ids, 1), ids, 0.875, (*unshut, 0.9375)),
+]
+whys = (
+    "at the last position even a cheat agrees: compare every position",
+    "a step gets the whole beginning, not the newest token alone",
+    "the step at position t gets t + 1 ids, not t",
+    "feed the given ids, not the tokens that the model would choose",
+    "take the absolute difference: negative ones count too",
+    "take the largest difference, not the mean",
+    "compare every sequence of the batch, not the first alone",
+    "a step reads the last row that comes back, not the first",
+)
+for label, decode, ids, want, wrong in cases:
     c.close(
         label,
         lambda: float(gap(decode, ids)),
         want,
-        mistakes={
-            "at the last position even a cheat agrees: compare every position": (
-                (whole[:, -1] - parts[-1][:, -1]).abs().max().item()
-            ),
-            "a step gets the whole beginning, not the newest token alone": (
-                largest(alone)
-            ),
-            "the step at position t gets t + 1 ids, not t": largest(late_by_one),
-            "feed the given ids, not the tokens that the model would choose": (
-                largest(free)
-            ),
-            "take the absolute difference: negative ones count too": (
-                max((whole[:, t] - parts[t][:, t]).max().item() for t in range(5))
-            ),
-            "take the largest difference, not the mean": (
-                torch.stack([(whole[:, t] - parts[t][:, t]).abs() for t in range(5)])
-                .mean()
-                .item()
-            ),
-            "compare every sequence of the batch, not the first alone": (
-                max((whole[0, t] - parts[t][0, t]).abs().max().item() for t in range(5))
-            ),
-            "a step reads the last row that comes back, not the first": max(
-                (whole[:, t] - parts[t][:, 0]).abs().max().item() for t in range(5)
-            ),
-        },
+        mistakes=dict(zip(whys, wrong)),
         hint="compare the logits at t with those of the prefix that ends at t",
         atol=1e-9,
     )
@@ -357,125 +298,111 @@ lengths = torch.tensor([1, 7, 31])
 c.close(
     "by hand: lengths 1, 7, 31 and alpha = 1 divide by 1, 2 and 6",
     lambda: scores(log_probs, lengths, 1.0),
-    torch.tensor([-1.0, -1.0, -1.0], dtype=torch.float64),
+    [-1.0, -1.0, -1.0],
     mistakes={
-        "the penalty divides the log-probability": log_probs * (5 + lengths) / 6,
+        "the penalty divides the log-probability": [-1.0, -4.0, -36.0],
         "divide by ((5 + n) / 6)^alpha, not by the number of tokens": (
             log_probs / lengths
         ),
-        "the 6 is missing": log_probs / (5 + lengths),
+        "the 6 is missing": [-1 / 6] * 3,
         "5 is added to the number of tokens before dividing by 6": (
-            log_probs / (5 + lengths / 6)
+            [-0.1935484, -0.3243243, -0.5901639]
         ),
     },
 )
 lengths = torch.tensor([2, 9, 30])  # (5 + n) / 6 is no whole number
-alphas = [0.0, 0.6]
-for alpha in alphas:
-    divisors = [math.exp(alpha * math.log((5 + n) / 6)) for n in lengths.tolist()]
+# the scores; alpha as a factor; rounded down; without alpha; the exponent misplaced
+whole = [-0.8571429, -0.8571429, -1.028571]  # alpha = 1
+cases = {
+    0.0: (log_probs, [-math.inf] * 3, log_probs, whole, [-6.0, -12.0, -36.0]),
+    0.6: (
+        [-0.911658, -1.20294, -2.082578],
+        [-1.428571, -1.428571, -1.714286],
+        [-1.0, -1.319508, -2.284385],
+        whole,
+        [-1.866777, -2.463227, -4.264437],
+    ),
+}
+whys = (
+    "alpha is an exponent, not a factor",
+    "the fraction is rounded down",
+    "alpha is not used",
+    "the exponent belongs to the whole fraction",
+)
+for alpha, (want, *wrong) in cases.items():
     c.close(
         f"alpha = {alpha}",
         lambda: scores(log_probs, lengths, alpha),
-        log_probs / torch.tensor(divisors, dtype=torch.float64),
-        mistakes={
-            "alpha is an exponent, not a factor": log_probs
-            / (alpha * (5 + lengths) / 6),
-            "the fraction is rounded down": log_probs / ((5 + lengths) // 6) ** alpha,
-            "alpha is not used": log_probs / ((5 + lengths) / 6),
-            "the exponent belongs to the whole fraction": (
-                log_probs / ((5 + lengths) ** alpha / 6)
-            ),
-        },
+        want,
+        mistakes=dict(zip(whys, wrong)),
     )
 c.report()
 
 # %% turning_point (more is tested when it is handed in)
 c = checks.Checks("Exercise 5 · Long answers and short ones: the turning point")
-pairs = [((-1.0, 1), (-2.0, 7)), ((-0.2, 2), (-5.0, 40)), ((-3.0, 5), (-3.3, 6))]
-for short, long in pairs:
-    low, high = 0.0, 50.0  # by bisection
-    while high - low > 1e-12:
-        alpha = (low + high) / 2
-        a, b = (p / ((5 + n) / 6) ** alpha for p, n in (short, long))
-        low, high = (low, alpha) if b > a else (alpha, high)
-    top, bottom = (5 + long[1]) / 6, (5 + short[1]) / 6
+# short, long, alpha, and what each mistake gives
+cases = [
+    ((-1.0, 1), (-2.0, 7), 1.0, 0.3562072, -1.0, 1.0, 1.442695),
+    ((-0.2, 2), (-5.0, 40), 1.729879, 1.074487, -1.729879, 3.888889, 2.579602),
+    ((-3.0, 5), (-3.3, 6), 1.0, 0.5227587, -1.0, 1.0, 3.147618),
+]
+whys = (
+    "the lengths count as 5 + n, not as n",
+    "the quotient of log-probabilities is upside down",
+    "alpha is an exponent: take logarithms",
+    "the difference of log-probabilities is not what is divided",
+)
+for short, long, want, *wrong in cases:
     c.close(
         f"turning point of {short} and {long}",
         lambda: turning_point(short, long),
-        high,
-        mistakes={
-            "the lengths count as 5 + n, not as n": lambda: (
-                math.log(long[0] / short[0]) / math.log(long[1] / short[1])
-            ),
-            "the quotient of log-probabilities is upside down": -high,
-            "alpha is an exponent: take logarithms": (
-                (long[0] / short[0]) / (top / bottom)
-            ),
-            "the difference of log-probabilities is not what is divided": (
-                (short[0] - long[0]) / math.log(top / bottom)
-            ),
-        },
+        want,
+        mistakes=dict(zip(whys, wrong)),
         hint="at this alpha both scores have to be equal",
     )
 c.report()
 
 # %% floor (more is tested when it is handed in)
 c = checks.Checks("Exercise 6 · The floor of label smoothing")
-cases = [(47, 0.1), (3, 0.3)]
-for vocab_size, epsilon in cases:
-
-    def loss(difference):
-        logits = torch.zeros(1, vocab_size, dtype=torch.float64)
-        logits[0, 0] = difference
-        right = torch.tensor([0])
-        return F.cross_entropy(logits, right, label_smoothing=epsilon).item()
-
-    low, high = 0.0, 60.0  # the loss is convex: search by thirds
-    for _ in range(120):
-        third = (high - low) / 3
-        if loss(low + third) < loss(high - third):
-            high -= third
-        else:
-            low += third
-    best = loss(low)
-    share, others = epsilon / (vocab_size - 1), vocab_size - 1
-    likely = 1 - epsilon + epsilon / vocab_size
+# vocab_size, epsilon: the loss and what each mistake gives; the difference, the same
+cases = {
+    (47, 0.1): (
+        (0.695100812, 0.707947113, 0.0929184628, 0.102999239, 0.106009383, 1.00281849),
+        (6.049733, 6.025866, 2.197225, 0.9),
+    ),
+    (3, 0.3): (
+        (0.63903186, 0.818808456, 0.178514841, 0.223143551, 0.40877335, 0.921928095),
+        (2.079442, 1.540445, 0.8472979, 0.7),
+    ),
+}
+shared = "epsilon is shared by all tokens, the right one too"
+loss_whys = (
+    shared,
+    "the other tokens have a part in the loss",
+    "that is the loss of the right token, not the whole cross-entropy",
+    "there are vocab_size - 1 other tokens",
+    "nats, not bits",
+)
+whys = (
+    shared,
+    "each other token has epsilon / vocab_size, not epsilon",
+    "a logit is a logarithm of a probability",
+)
+for (vocab_size, epsilon), (losses, differences) in cases.items():
     label = f"vocab_size={vocab_size}, epsilon={epsilon}"
     c.close(
         f"floor, {label}",
         lambda: floor(vocab_size, epsilon)[0],
-        best,
-        mistakes={
-            "epsilon is shared by all tokens, the right one too": (
-                -(1 - epsilon) * math.log(1 - epsilon)
-                - others * share * math.log(share)
-            ),
-            "the other tokens have a part in the loss": -likely * math.log(likely),
-            "that is the loss of the right token, not the whole cross-entropy": (
-                -math.log(likely)
-            ),
-            "there are vocab_size - 1 other tokens": (
-                -likely * math.log(likely)
-                - epsilon / vocab_size * math.log(epsilon / vocab_size)
-            ),
-            "nats, not bits": best / math.log(2),
-        },
+        losses[0],
+        mistakes=dict(zip(loss_whys, losses[1:])),
         hint="the entropy of the smoothed target",
         atol=1e-7,
     )
     c.close(
         f"difference of logits, {label}",
         lambda: floor(vocab_size, epsilon)[1],
-        low,
-        mistakes={
-            "epsilon is shared by all tokens, the right one too": (
-                math.log((1 - epsilon) / share)
-            ),
-            "each other token has epsilon / vocab_size, not epsilon": (
-                math.log((1 - epsilon) / epsilon)
-            ),
-            "a logit is a logarithm of a probability": likely - epsilon / vocab_size,
-        },
+        differences[0],
+        mistakes=dict(zip(whys, differences[1:])),
         hint="softmax of these logits should be the smoothed target",
         atol=1e-5,
     )
