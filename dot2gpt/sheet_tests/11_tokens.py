@@ -54,63 +54,8 @@ c.report()
 c = checks.Checks("Exercise 2 · The order of the merges")
 
 
-def by_choice(piece, merges, choose, rounds=1000):
-    # joins one pair at a time; choose(candidates of (number, place, size)) picks it
-    ids = list(piece)
-    names = {id: bytes([id]) for id in range(256)}
-    names |= {256 + n: a + b for n, (a, b) in enumerate(merges)}
-    number = {pair: n for n, pair in reversed(list(enumerate(merges)))}
-    for _ in range(rounds):
-        found = [
-            (number[names[a], names[b]], place, len(names[a] + names[b]))
-            for place, (a, b) in enumerate(zip(ids, ids[1:]))
-            if (names[a], names[b]) in number
-        ]
-        if not found:
-            break
-        n, place, _ = choose(found)
-        ids[place : place + 2] = [256 + n]
-    return ids
-
-
-def longest_match(piece, merges):
-    known = {bytes([id]): id for id in range(256)}
-    known |= {a + b: 256 + n for n, (a, b) in enumerate(merges)}
-    ids = []
-    while piece:
-        size = max(n for n in range(1, len(piece) + 1) if piece[:n] in known)
-        ids.append(known[piece[:size]])
-        piece = piece[size:]
-    return ids
-
-
-def from_the_right(piece, merges):
-    """The right order of merges, but each one joined from the end of the piece."""
-    ids, known = list(piece), {bytes([id]): id for id in range(256)}
-    for number, (a, b) in enumerate(merges):
-        known[a + b] = 256 + number
-        for i in range(len(ids) - 2, -1, -1):
-            if (ids[i : i + 2]) == [known[a], known[b]]:
-                ids[i : i + 2] = [256 + number]
-    return ids
-
-
-def first_only(piece, merges):
-    ids, known = list(piece), {bytes([id]): id for id in range(256)}
-    for number, (a, b) in enumerate(merges):
-        known[a + b] = 256 + number
-        for i in range(len(ids) - 1):
-            if (ids[i], ids[i + 1]) == (known[a], known[b]):
-                ids[i : i + 2] = [256 + number]
-                break
-    return ids
-
-
-def tokens_of(piece, merges, by_hand=None):
+def tokens_of(piece, merges, want, *wrong):
     merges = list(merges)
-    if by_hand is None:
-        reference = encoding(merges, pattern="cl100k")
-        by_hand = reference._encode_single_piece(piece)
 
     def call():
         with checks.by_hand("byte pair encoding"):
@@ -119,33 +64,30 @@ def tokens_of(piece, merges, by_hand=None):
     c.close(
         f"{piece!r}, {len(merges)} merges",
         call,
-        by_hand,
-        mistakes={
-            "a later merge was applied before an earlier one, going from the left": (
-                lambda: by_choice(piece, merges, lambda f: min(f, key=lambda x: x[1]))
-            ),
-            "the last merge was applied first: begin with the first one": (
-                lambda: by_choice(piece, merges, lambda f: max(f, key=lambda x: x[0]))
-            ),
-            "pairs that overlap were joined from the right: begin on the left": (
-                lambda: from_the_right(piece, merges)
-            ),
-            "the longest token was taken: training joined in order, not by length": (
-                lambda: longest_match(piece, merges)
-            ),
-            "each merge was applied in one place only: join the pair everywhere": (
-                lambda: first_only(piece, merges)
-            ),
-            "nothing was joined": list(piece),
-        },
+        want,
+        mistakes=dict(zip(whys, wrong or [None] * 5))
+        | {"nothing was joined": list(piece)},
     )
 
 
-tokens_of(b"abc", [(b"b", b"c"), (b"a", b"b")], [97, 256])
-tokens_of(b"abc", [(b"b", b"c"), (b"a", b"b"), (b"a", b"bc")], [258])
-tokens_of(b"banana", [(b"a", b"n"), (b"an", b"a")], [98, 256, 257])
-tokens_of(b"a" * 7, [(b"a", b"a"), (b"aa", b"aa"), (b"aaaa", b"aa")], [258, 97])
-tokens_of(b"\xff\x00\xff\x00", [(b"\xff", b"\x00")], [256, 256])
+whys = (
+    "a later merge was applied before an earlier one, going from the left",
+    "the last merge was applied first: begin with the first one",
+    "pairs that overlap were joined from the right: begin on the left",
+    "the longest token was taken: training joined in order, not by length",
+    "each merge was applied in one place only: join the pair everywhere",
+)
+left, cut = [257, 99], [98, 257, 110, 97]
+merges = [(b"b", b"c"), (b"a", b"b"), (b"a", b"bc")]
+tokens_of(b"abc", merges[:2], [97, 256], left, left, None, left, None)
+tokens_of(b"abc", merges, [258], left, left, None, None, None)
+merges = [(b"a", b"n"), (b"an", b"a")]
+tokens_of(b"banana", merges, [98, 256, 257], cut, cut, None, cut, cut)
+merges = [(b"a", b"a"), (b"aa", b"aa"), (b"aaaa", b"aa")]
+one, right = [256, 97, 97, 97, 97, 97], [97, 256, 257]
+tokens_of(b"a" * 7, merges, [258, 97], None, None, right, None, one)
+merges, one = [(b"\xff", b"\x00")], [256, 255, 0]
+tokens_of(b"\xff\x00\xff\x00", merges, [256, 256], None, None, None, None, one)
 tokens_of(b"abc", [], [97, 98, 99])
 c.report()
 
@@ -198,31 +140,36 @@ c.report()
 
 # %% bits_per_byte (more is tested when it is handed in)
 c = checks.Checks("Exercise 4 · One yardstick for two vocabularies")
-
-
-def measured(mean_loss, n_tokens, text):
-    size, ln2 = len(text.encode("utf-8")), math.log(2)
-    whole = mean_loss * n_tokens
+# loss, tokens, text: bits per byte, and what each mistake gives
+cases = {
+    # a uniform guess among 256 bytes: 8 bits
+    (math.log(256), 9, "早上好"): (8, 24, 5.545177, 3.843624, None, 8 / 9, None),
+    (2.5, 5, "good morning"): (
+        1.502807,
+        None,
+        1.041667,
+        0.7220283,
+        3.606738,
+        0.3005615,
+        8.65617,
+    ),
+}
+whys = (
+    "divided by characters, not by bytes",
+    "these are nats: divide by ln 2",
+    "multiplied by ln 2: a nat is more than one bit",
+    "bits per token, not per byte",
+    "the number of tokens is missing: take the whole loss",
+    "tokens and bytes are exchanged",
+)
+for (mean_loss, n_tokens, text), (want, *wrong) in cases.items():
     c.close(
         f"{text[:12]!r}, {n_tokens} tokens, {mean_loss:.3f} nats each",
         lambda: bits_per_byte(mean_loss, n_tokens, text),
-        whole / ln2 / size,
-        mistakes={
-            "divided by characters, not by bytes": whole / ln2 / len(text),
-            "these are nats: divide by ln 2": whole / size,
-            "multiplied by ln 2: a nat is more than one bit": whole * ln2 / size,
-            "bits per token, not per byte": mean_loss / ln2,
-            "the number of tokens is missing: take the whole loss": (
-                mean_loss / ln2 / size
-            ),
-            "tokens and bytes are exchanged": mean_loss / ln2 * size / n_tokens,
-        },
+        want,
+        mistakes=dict(zip(whys, wrong)),
         atol=1e-6,
     )
-
-
-measured(math.log(256), 9, "早上好")  # a uniform guess among 256 bytes: 8 bits
-measured(2.5, 5, "good morning")
 c.report()
 
 # %% table_gradient (more is tested when it is handed in)
