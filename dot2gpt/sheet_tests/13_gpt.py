@@ -134,6 +134,25 @@ c.report()
 
 # %% accumulated_gradient (more is tested when it is handed in)
 c = checks.Checks("Exercise 3 · A big batch in small pieces")
+by_hand = [  # all logits are 0, so p is ½
+    (torch.tensor([[1.0], [2.0], [5.0]]), torch.tensor([0, 1, -1])),
+    (torch.tensor([[4.0], [3.0]]), torch.tensor([0, -1])),
+]
+c.close(
+    "pieces of 3 and 2, a place of each padded, by hand",
+    lambda: accumulated_gradient(torch.zeros(1, 2), by_hand),
+    [[-0.5, 0.5]],
+    mistakes={
+        "the mean of the pieces' means is not the mean of the batch": [[-0.875, 0.875]],
+        "the pieces' means are added, not averaged": [[-1.75, 1.75]],
+        "the sum is not divided by what counts": [[-1.5, 1.5]],
+        "padding counts in the number that you divide by": [[-0.3, 0.3]],
+        "only the last piece is left: the gradients must add up": [[-2 / 3, 2 / 3]],
+        "only the last piece is left, with its own mean: the gradients must add up": (
+            [[-2.0, 2.0]]
+        ),
+    },
+)
 cases = {
     "pieces of 3 and 1": [[1, 0, 2], [3]],
     "with padding": [[1, -1, -1, 2], [0, 3, 1, 4]],
@@ -146,45 +165,15 @@ for seed, (label, wanted) in enumerate(cases.items()):
         (torch.randn(len(t), 7, generator=draw, dtype=torch.float64), torch.tensor(t))
         for t in wanted
     ]
-
-    def gradient(pieces, scale):
-        free = weight.clone().requires_grad_()
-        total = 0.0
-        for x, y in pieces:
-            loss = F.cross_entropy(x @ free, y, ignore_index=-1, reduction="sum")
-            total = total + loss * scale(y)
-        total.backward()
-        return free.grad
-
-    count = sum((y >= 0).sum().item() for _, y in pieces)
-    places = sum(len(y) for _, y in pieces)
-
-    def own(y):
-        return 1 / max((y >= 0).sum().item(), 1)
-
-    want = gradient(pieces, lambda y: 1 / count)
-    means = {
-        "the mean of the pieces' means is not the mean of the batch": gradient(
-            pieces, lambda y: own(y) / len(pieces)
-        ),
-        "the pieces' means are added, not averaged": gradient(pieces, own),
-        "the sum is not divided by what counts": gradient(pieces, lambda y: 1.0),
-        "padding counts in the number that you divide by": gradient(
-            pieces, lambda y: 1 / places
-        ),
-        "only the last piece is left: the gradients must add up": gradient(
-            pieces[-1:], lambda y: 1 / count
-        ),
-        "only the last piece is left, with its own mean: the gradients must add up": (
-            gradient(pieces[-1:], own)
-        ),
-    }
+    whole = nn.Linear(7, 5, bias=False)
+    whole.weight = nn.Parameter(weight.T.clone())
+    x, y = (torch.cat(parts) for parts in zip(*pieces))
+    F.cross_entropy(whole(x), y, ignore_index=-1).backward()
     c.close(
         label,
         lambda: accumulated_gradient(weight, pieces),
-        want,
+        whole.weight.grad.T,
         atol=1e-5,
-        mistakes=means,
         hint="compare with the gradient of the whole batch at once",
     )
 padding = [(torch.ones(1, 2), torch.tensor([-1]))]
@@ -235,51 +224,53 @@ c.report()
 
 # %% predicted_lines (more is tested when it is handed in)
 c = checks.Checks("Exercise 5 · Predict the lines")
-cases = {"two tokens": [[0.9, 0.1], [0.4, 0.6]]}
-cases["in turn"] = [[0.0, 1.0, 0.0], [0.0, 0.5, 0.5], [1.0, 0.0, 0.0]]
-cases["a star"] = [[0.0, 0.5, 0.5], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
-for label, rows in cases.items():
+bits = "this is in bits: use the natural logarithm"
+nan = "0 ln 0 counts as 0, not as NaN"
+unsettled = "how often the tokens come is not settled"
+swings = [  # what many steps leave of a chain that goes back and forth
+    f"{unsettled}: from {start} it swings for ever, solve for it ({steps} steps)"
+    for steps in (1000, 1001)
+    for start in ("token 0", "all alike")
+]
+rows_whys = (
+    "rows of frequent tokens weigh more: weight the entropies",
+    "the rows have to be weighted, not added",
+    "chain[i, j] goes from i to j: rows, not columns",
+)
+# the three lines; the unigram line after one step, and where a swing ends; the bigram
+# line with equal weights, added, by columns
+cases = {
+    "two tokens": (
+        [[0.9, 0.1], [0.4, 0.6]],
+        (0.6931472, 0.5004024, 0.3946687),
+        [0.6474466],
+        (0.4990473, 0.9980946, 0.5758167),
+    ),
+    "in turn": (
+        [[0.0, 1.0, 0.0], [0.0, 0.5, 0.5], [1.0, 0.0, 0.0]],
+        (1.0986123, 1.0397208, 0.3465736),
+        [1.011404],
+        (0.2310491, 0.6931472, 0.3182571),
+    ),
+    "a star": (
+        [[0.0, 0.5, 0.5], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]],
+        (1.0986123, 1.0397208, 0.3465736),
+        [0.8675632, 0.0, 1.0986123, 0.6931472, 0.8675632],
+        (0.2310491, 0.6931472, None),
+    ),
+}
+for label, (rows, want, steps, wrong) in cases.items():
     chain = torch.tensor(rows, dtype=torch.float64)
-    chain = chain / chain.sum(-1, keepdim=True)
-    values, vectors = torch.linalg.eig(chain.T)
-    often = vectors[:, (values - 1).abs().argmin()].real
-    often = often / often.sum()
-    n, entropies = len(chain), torch.special.entr(chain).sum(-1)
-    want = (
-        math.log(n),
-        torch.special.entr(often).sum().item(),
-        (often * entropies).sum().item(),
-    )
-    backwards = torch.special.entr(chain.T / chain.T.sum(-1, keepdim=True)).sum(-1)
-    after_one, zeros = chain.mean(0), math.nan if (chain == 0).any() else None
-    unsettled = "how often the tokens come is not settled"
-    swings = {}  # after many steps of a chain that goes back and forth
-    for steps in (1000, 1001):
-        power = torch.linalg.matrix_power(chain, steps)
-        for start, now in (("token 0", power[0]), ("all alike", power.mean(0))):
-            why = f"{unsettled}: from {start} it swings for ever, solve for it"
-            swings[f"{why} ({steps} steps)"] = torch.special.entr(now).sum().item()
+    uniform, unigram, _ = want
+    zeros = {nan: math.nan if (chain == 0).any() else None}
     mistakes = (
-        {"this is in bits: use the natural logarithm": math.log2(n)},
-        {
-            unsettled: torch.special.entr(after_one).sum().item(),
-            **swings,
-            "0 ln 0 counts as 0, not as NaN": zeros,
-            "the tokens do not all come equally often": math.log(n),
-            "this is in bits: use the natural logarithm": want[1] / math.log(2),
-        },
-        {
-            "rows of frequent tokens weigh more: weight the entropies": (
-                entropies.mean().item()
-            ),
-            "the rows have to be weighted, not added": entropies.sum().item(),
-            "chain[i, j] goes from i to j: rows, not columns": (
-                (often * backwards).sum().item()
-            ),
-            "this is in bits: use the natural logarithm": want[2] / math.log(2),
-            "given the token before, less is left than without it": want[1],
-            "0 ln 0 counts as 0, not as NaN": zeros,
-        },
+        {},
+        dict(zip([unsettled, *swings], steps + [None] * 4))
+        | {"the tokens do not all come equally often": uniform}
+        | zeros,
+        dict(zip(rows_whys, wrong))
+        | {"given the token before, less is left than without it": unigram}
+        | zeros,
     )
     for number, name in enumerate(("uniform", "unigram", "bigram")):
         c.close(
@@ -287,61 +278,68 @@ for label, rows in cases.items():
             lambda: float(predicted_lines(chain)[number]),
             want[number],
             atol=1e-6,
-            mistakes=mistakes[number],
+            mistakes=mistakes[number] | {bits: want[number] / math.log(2)},
         )
 c.report()
 
 # %% tied_gradients (more is tested when it is handed in)
 c = checks.Checks("Exercise 6 · One table, two gradients")
-cases = {"an id comes twice": ([2, 0, 2], [1, 2, 3])}
-cases["four places"] = ([0, 1, 1, 4], [1, 1, 4, 1])
 
 
 def by_hand(table, ids, targets):
     with checks.by_hand("cross-entropy", "autograd"):
-        return tied_gradients(table, ids, targets)
+        return tied_gradients(table, torch.tensor(ids), torch.tensor(targets))
 
 
+table = torch.tensor([[1.0], [0], [-2], [2]], dtype=torch.float64)
+want = torch.tensor(
+    [[0.1773911, 0.0, 0.0, 0.5665451], [-0.0963707, -0.6158556, 0.0044001, 0.7078261]]
+)[..., None]
+p_alone = [
+    [[0.5107244], [0.0], [0.0], [1.233212]],
+    [[0.2369626], [0.0508111], [0.0044001], [1.374493]],
+]
+own = (
+    {
+        "an id that comes twice adds up; this keeps its last place alone": (
+            [[0.1773911], [0.0], [0.0], [-0.0500608]]
+        )
+    },
+    {
+        "every row of the output layer gets a gradient, seen or not": (
+            [[-0.0963707], [0.0], [0.0], [0.7078261]]
+        )
+    },
+)
+for number, name in enumerate(("as input", "as output")):
+    c.close(
+        f"{name}, a table of four numbers",
+        lambda: by_hand(table, [3, 0, 3], [1, 0, 3])[number],
+        want[number],
+        mistakes=own[number]
+        | {
+            "the mean divides by the number of places": want[number] * 3,
+            "y is missing: this is p alone": p_alone[number],
+            "the two gradients are swapped": want[1 - number],
+            "the two uses are asked for one by one, not their sum": want.sum(0),
+            "the wrong sign": -want[number],
+        },
+    )
+cases = {"an id comes twice": ([2, 0, 2], [1, 2, 3])}
+cases["four places"] = ([0, 1, 1, 4], [1, 1, 4, 1])
 for seed, (label, (ids, targets)) in enumerate(cases.items()):
     draw = torch.Generator().manual_seed(seed)
     table = torch.randn(5, 3, generator=draw, dtype=torch.float64)
-    ids, targets = torch.tensor(ids), torch.tensor(targets)
-    read = table.clone().requires_grad_()
-    score = table.clone().requires_grad_()
-    F.cross_entropy(read[ids] @ score.T, targets).backward()
-    want_in, want_out = read.grad, score.grad
-    n, h = len(ids), table[ids]
-    p = (h @ table.T).softmax(-1)
-    error = (p - F.one_hot(targets, 5)) / n
-    once = torch.zeros_like(table)
-    once[ids] = error @ table
-    inputs = {
-        "an id that comes twice adds up; this keeps its last place alone": once,
-        "the mean divides by the number of places": want_in * n,
-        "y is missing: this is p alone": torch.zeros_like(table).index_add(
-            0, ids, p @ table / n
-        ),
-        "the two gradients are swapped": want_out,
-        "the two uses are asked for one by one, not their sum": want_in + want_out,
-        "the wrong sign": -want_in,
-    }
-    outputs = {
-        "the mean divides by the number of places": want_out * n,
-        "y is missing: this is p alone": p.T @ h / n,
-        "the two gradients are swapped": want_in,
-        "the two uses are asked for one by one, not their sum": want_in + want_out,
-        "every row of the output layer gets a gradient, seen or not": (
-            want_out * torch.isin(torch.arange(5), ids)[:, None]
-        ),
-        "the wrong sign": -want_out,
-    }
-    pairs = (("as input", want_in, inputs), ("as output", want_out, outputs))
-    for number, (name, want, wrong) in enumerate(pairs):
+    reads, scores = nn.Embedding(5, 3), nn.Linear(3, 5, bias=False)
+    for layer in (reads, scores):
+        layer.weight = nn.Parameter(table.clone())
+    F.cross_entropy(scores(reads(torch.tensor(ids))), torch.tensor(targets)).backward()
+    for number, layer in enumerate((reads, scores)):
         c.close(
-            f"{name}, {label}",
+            f"{('as input', 'as output')[number]}, {label}",
             lambda: by_hand(table, ids, targets)[number],
-            want,
+            layer.weight.grad,
             atol=1e-9,
-            mistakes=wrong,
+            hint="not what autograd finds with two tables of the same numbers",
         )
 c.report()
