@@ -141,76 +141,117 @@ c.report()
 
 # %% min_p (more is tested when it is handed in)
 c = checks.Checks("Exercise 2 · The exact nucleus: min-p")
-
-
 rows = [[0.5, 0.125, 0.25, 0.125], [0.25, 0.25, 0.4375, 0.0625]]
 edge = [0.4375, 0.21875, 0.25, 0.09375]
-# Which tokens are left; with p as the threshold, those above the threshold alone, with
-# the largest of all rows, with the largest less p. None: as it should be, or nothing.
+first, third = [1, 0, 0, 0], [0, 0, 1, 0]
+# What is left; that, not adding up to 1; with p as the threshold, those above the
+# threshold alone, with the largest of all rows, with the largest less p. None: as it
+# should be, or nothing.
 cases = [
-    ("a row", rows[0], 0.3, [1, 0, 1, 0], [1, 0, 0, 0], None, None, None),
-    ("at the threshold", edge, 0.5, [1, 1, 1, 0], None, [1, 0, 1, 0], None, [1] * 4),
+    (
+        "a row",
+        rows[0],
+        0.3,
+        [2 / 3, 0, 1 / 3, 0],
+        [0.5, 0, 0.25, 0],
+        first,
+        *[None] * 3,
+    ),
+    (
+        "at the threshold",
+        edge,
+        0.5,
+        [14 / 29, 7 / 29, 8 / 29, 0],
+        [0.4375, 0.21875, 0.25, 0],
+        None,
+        [7 / 11, 0, 4 / 11, 0],
+        None,
+        edge,
+    ),
     (
         "two rows",
         rows,
         0.55,
-        [[1, 0, 0, 0], [1, 1, 1, 0]],
+        [first, [4 / 15, 4 / 15, 7 / 15, 0]],
+        [[0.5, 0, 0, 0], [0.25, 0.25, 0.4375, 0]],
         None,
         None,
-        [[1, 0, 0, 0], [0, 0, 1, 0]],
-        [[1] * 4] * 2,
+        [first, third],
+        rows,
     ),
 ]
-
-
-def shares(x, left):
-    x = x * torch.tensor(left)
-    return x / x.sum(-1, keepdim=True)
-
-
 whys = (
+    "the row has to add up to 1 again",
     "the threshold is p times the largest, not p",
     "a token exactly at the threshold stays",
     "each row has its own largest",
     "the largest is to be multiplied by p, not lessened by it",
 )
-for label, x, p, left, *wrong in cases:
+for label, x, p, want, *wrong in cases:
     x = torch.tensor(x, dtype=torch.float64)
-    want = shares(x, left)
-    mistakes = {"the row has to add up to 1 again": x * torch.tensor(left)}
-    mistakes |= {why: w and shares(x, w) for why, w in zip(whys, wrong)}
     c.close(
         f"{label}, p = {p:g}",
         lambda: min_p(x, p),
         want,
-        mistakes=mistakes,
+        mistakes=dict(zip(whys, wrong)),
     )
 c.report()
 
 # %% visible (more is tested when it is handed in)
 c = checks.Checks("Exercise 3 · Fewer queries than keys")
-cases = [(0, 4, None), (5, 3, None), (5, 1, None), (5, 3, 2)]
-for n_before, n_new, window in cases:
-    total, reach = n_before + n_new, window or n_before + n_new
-    square = torch.ones(total, total)
-    want = square.tril().triu(1 - reach)[n_before:].int()
-    top = torch.ones(n_new, total)
-    mistakes = {
-        "this is aligned at the top, as is_causal: new token 0 stands at n_before": (
-            top.tril().triu(1 - reach)
+
+
+def rows(words):
+    """A word of 0 and 1 a row."""
+    return words and torch.tensor([[int(n) for n in word] for word in words.split()])
+
+
+# n_before, n_new, window: the mask, and what each mistake gives
+cases = {
+    (0, 4, None): (
+        "1000 1100 1110 1111",
+        None,
+        "0000 1000 1100 1110",
+        "1100 1110 1111 1111",
+    ),
+    (5, 3, None): (
+        "11111100 11111110 11111111",
+        "10000000 11000000 11100000",
+        "11111000 11111100 11111110",
+        "11111110 11111111 11111111",
+        None,
+        None,
+        None,
+        "10000000 11000000 11100000 11110000 11111000 11111100 11111110 11111111",
+    ),
+    (5, 1, None): ("111111", "100000", "111110"),
+    (5, 3, 2): (
+        "00001100 00000110 00000011",
+        "10000000 11000000 01100000",
+        "00001000 00000100 00000010",
+        "00001110 00000111 00000011",
+        "00011100 00001110 00000111",
+        "00000100 00000010 00000001",
+        "11111100 11111110 11111111",
+    ),
+}
+cases = {sizes: [rows(words) for words in given] for sizes, given in cases.items()}
+whys = (
+    "this is aligned at the top, as is_causal: new token 0 stands at n_before",
+    "a new token sees itself, too",
+    "a new token sees the future",
+    "the window counts the token itself: one key too many",
+    "the window counts the token itself: one key is missing",
+    "the window is missing",
+    "only the new tokens have rows",
+)
+for (n_before, n_new, window), (want, *wrong) in cases.items():
+    mistakes = dict.fromkeys(whys) | dict(zip(whys, wrong))
+    mistakes |= {
+        "everything may see everything: the new tokens' future is open": (
+            torch.ones_like(want)
         ),
-        "a new token sees itself, too": square.tril(-1).triu(1 - reach)[n_before:],
-        "a new token sees the future": square.tril(1).triu(1 - reach)[n_before:],
-        "everything may see everything: the new tokens' future is open": top,
-        "the window counts the token itself: one key too many": (
-            square.tril().triu(-reach)[n_before:]
-        ),
-        "the window counts the token itself: one key is missing": (
-            window and square.tril().triu(2 - reach)[n_before:]
-        ),
-        "the window is missing": square.tril()[n_before:],
         "rows are queries: this is turned over": want.T,
-        "only the new tokens have rows": square.tril().triu(1 - reach),
     }
 
     def mask():
@@ -242,34 +283,38 @@ for texts in batches:
             return gpt(ids)
 
     time = max(map(len, texts))
-    ids = torch.tensor([text + [0] * (time - len(text)) for text in texts])
-    moved = torch.tensor([[0] * (time - len(text)) + text for text in texts])
-    n = torch.tensor([[len(text)] for text in texts])
-    with torch.no_grad():
-        alone = [gpt(torch.tensor([text]))[0].log_softmax(-1) for text in texts]
-        padded, left = gpt(ids).log_softmax(-1), gpt(moved).log_softmax(-1)
-    want = torch.stack(
-        [-F.nll_loss(p[:-1], torch.tensor(t[1:]), reduction="sum")
-         for p, t in zip(alone, texts)]
-    )  # fmt: skip
-    each = padded[:, :-1].gather(-1, ids[:, 1:, None])[..., 0]
-    here = padded.gather(-1, ids[..., None])[..., 0]
-    from_left = left[:, :-1].gather(-1, moved[:, 1:, None])[..., 0]
-    spots = torch.arange(1, time)
+
+    def alone(text, first=1, ahead=1, padding=0):
+        """The log-probability of a text from place `first` on, read by itself behind
+        some padding; ahead: by how much a token stands behind the scores it is sought
+        in."""
+        ids = torch.tensor([0] * padding + text)
+        with torch.no_grad():
+            scores = gpt(ids[None])[0, padding + first - ahead :]
+        ids = ids[padding + first :]
+        return -F.cross_entropy(scores[: len(ids)], ids, reduction="sum")
+
+    def each(change):
+        return torch.stack([change(text) for text in texts])
+
+    want = each(alone)
     mistakes = {
-        "the padding is counted": each.sum(-1),
-        "the first padding token is still counted": (each * (spots <= n)).sum(-1),
-        "the last token of each text is missing": (each * (spots < n - 1)).sum(-1),
+        "the padding is counted": each(lambda t: alone(t + [0] * (time - len(t)))),
+        "the first padding token is still counted": (
+            each(lambda t: alone((t + [0])[:time]))
+        ),
+        "the last token of each text is missing": each(lambda t: alone(t[:-1])),
         "the scores at place t are about the token at t + 1": (
-            (here * (torch.arange(time) < n)).sum(-1)
+            each(lambda t: alone(t, first=0, ahead=0))
         ),
         "the scores at place t are about the token at t + 1, not t": (
-            (here[:, 1:] * (spots < n)).sum(-1)
+            each(lambda t: alone(t, ahead=0))
         ),
-        "the sum is asked for, not the mean": want / (n[:, 0] - 1),
+        "the sum is asked for, not the mean": want
+        / each(lambda t: torch.tensor(len(t) - 1)),
         "log-probabilities are negative: the sign is wrong": -want,
         "padding on the left moves the texts to other positions": (
-            (from_left * (spots > time - n)).sum(-1)
+            each(lambda t: alone(t, padding=time - len(t)))
         ),
     }
     label = f"lengths {', '.join(str(len(text)) for text in texts)}"
@@ -292,35 +337,51 @@ c.report()
 c = checks.Checks("Exercise 5 · A cache for pieces of any size")
 
 
-def in_pieces(project, x, sizes, read):
+def in_pieces(project, x, sizes):
     """The outputs of all pieces, joined."""
     cache, outputs = None, []
     for piece in x.split(sizes, dim=1):
-        output, cache = read(project, piece, cache)
+        output, cache = read_on(project, piece, cache)
         outputs.append(output)
     return torch.cat(outputs, dim=1)
 
 
-def mistaken(kind, scale=True):
-    """read_on with one mistake."""
-
-    def read(project, x, cache):
-        q, k, v = project(x)
-        if cache is not None and kind != "forgets":
-            pairs = zip((k, v), cache) if kind == "behind" else zip(cache, (k, v))
-            k, v = (torch.cat(pair, dim=1) for pair in pairs)
-        total, new = k.shape[1], q.shape[1]
-        may = torch.ones(total, total).tril().bool()[-new:]
-        if kind == "top":
-            may = torch.ones(new, total).tril().bool()
-        if kind == "open":
-            may = torch.ones(new, total).bool()
-        scores = q @ k.mT / (math.sqrt(q.shape[-1]) if scale else 1)
-        return scores.masked_fill(~may, -math.inf).softmax(-1) @ v, (k, v)
-
-    return read
+def by_powers(x):
+    """Queries, keys and values with which place (a, v) weighs 2 ** a, its value is v."""
+    zeros = torch.zeros(*x.shape[:2], 3, dtype=x.dtype)
+    return tuple(
+        torch.cat([first, zeros], dim=-1)
+        for first in (2 + 0 * x[..., :1], math.log(2) * x[..., :1])
+    ) + (x[..., 1:],)
 
 
+# The places, and their outputs: worked out by hand, and those of each mistake
+places = torch.tensor([[[0, 12], [1, 0], [0, 24], [1, 60], [2, -12]]]).double()
+right, unscaled = [12, 4, 9, 26, 10.8], [12, 2.4, 6, 27.6, 42 / 13]
+cases = {
+    (1, 1, 1, 1, 1): ([12] * 5, None, [12, 0, 24, 60, -12], None, unscaled),
+    (2, 3): (
+        [12, 4, 12, 4, 9],
+        [4, 4, 10.8, 10.8, 10.8],
+        [12, 4, 24, 48, 96 / 7],
+        [12, 4, 96 / 7, 13.5, 10.8],
+        unscaled,
+    ),
+}
+whys = (
+    "the mask is aligned at the top: the first new place stands behind the cache",
+    "the new places see each other's future",
+    "a piece has to see the places before it",
+    "the keys of the cache come before the new ones",
+    "the scores are not divided by √d_k",
+)
+for sizes, wrong in cases.items():
+    c.close(
+        f"by hand, pieces of {', '.join(map(str, sizes))}",
+        lambda: in_pieces(by_powers, places, list(sizes))[0, :, 0],
+        right,
+        mistakes=dict(zip(whys, wrong)),
+    )
 cases = [(5, [1] * 5, 1), (7, [3, 1, 3], 1), (6, [2, 4], 100)]
 for seed, (time, sizes, large) in enumerate(cases):
     draw = torch.Generator().manual_seed(seed)
@@ -336,21 +397,11 @@ for seed, (time, sizes, large) in enumerate(cases):
         return tuple(x @ matrix for matrix in maps)
 
     want = F.scaled_dot_product_attention(*project(x), is_causal=True)
-    wrongs = {
-        "the mask is aligned at the top: the first new place stands behind the cache": (
-            mistaken("top")
-        ),
-        "the new places see each other's future": mistaken("open"),
-        "a piece has to see the places before it": mistaken("forgets"),
-        "the keys of the cache come before the new ones": mistaken("behind"),
-        "the scores are not divided by √d_k": mistaken("", scale=False),
-    }
-    wrongs = {k: in_pieces(project, x, sizes, read) for k, read in wrongs.items()}
     label = f"pieces of {', '.join(map(str, sizes))}, numbers of about {large}"
 
     def once():
         shown.clear()
-        in_pieces(project, x, sizes, read_on)
+        in_pieces(project, x, sizes)
         if sum(shown) > time:
             raise checks.Wrong(
                 f"project was shown {sum(shown)} places, the text has {time}: "
@@ -360,9 +411,8 @@ for seed, (time, sizes, large) in enumerate(cases):
 
     c.close(
         label,
-        lambda: in_pieces(project, x, sizes, read_on),
+        lambda: in_pieces(project, x, sizes),
         want,
-        mistakes=wrongs,
         hint="not the rows of full causal attention",
     )
     c.that(f"{label}: each place is shown once", once, "each place has to be shown")
@@ -377,84 +427,55 @@ late = (
     [[0.27, 0.26, 0.24, 0.23], [0.3, 0.28, 0.22, 0.2], [0.03, 0.02, 0.05, 0.9],
      [0.01, 0.02, 0.95, 0.02]],
 )  # fmt: skip
-cases = [("a coin, 3 throws", *coin, 3), ("three tokens, 5 places", *trap, 5)]
-cases += [("four tokens, 5 places", *late, 5)]
-
-
-def beam(every, width, n):
-    """The probability of the text that a beam of this width ends with."""
-    kept = [()]
-    for size in range(1, n + 1):
-        sums = {}
-        for text, p in every.items():
-            if text[: size - 1] in kept:
-                sums[text[:size]] = p_of(text[:size])
-        kept = sorted(sums, key=sums.get)[-width:]
-    return sums[kept[-1]]
-
-
-for label, first, follows, n in cases:
+# The three numbers; then the probabilities of the two texts, where a beam of 2 or 3
+# ends, the mean over all texts alike, the logarithm of the mean, rows alike
+cases = [
+    ("a coin, 3 throws", *coin, 3, (-1.532477, -1.532477, -2.019035), 0.216, 0.216,
+     None, -2.140675, -1.961779, None),
+    ("three tokens, 5 places", *trap, 5, (-4.35831, -1.337733, -3.690632), 0.0128,
+     0.26244, None, -7.148791, -2.418739, -4.188106),
+    ("four tokens, 5 places", *late, 5, (-6.408516, -1.827435, -4.101459), 0.001647467,
+     0.1608255, -6.302227, -9.947968, -2.856973, -4.800042),
+]  # fmt: skip
+for label, first, follows, n, wants, greedy, likeliest, *wrong in cases:
+    dropped, alike, of_mean, evenly = wrong
+    has_zeros = 0.0 in first + sum(follows, [])
     first = torch.tensor(first, dtype=torch.float64)
     follows = torch.tensor(follows, dtype=torch.float64)
-    starts, steps = first.tolist(), follows.tolist()
-
-    def p_of(text):
-        return starts[text[0]] * math.prod(
-            steps[a][b] for a, b in itertools.pairwise(text)
-        )
-
-    every = {
-        text: p_of(text) for text in itertools.product(range(len(first)), repeat=n)
-    }
-    text = [first.argmax().item()]
-    while len(text) < n:
-        text.append(follows[text[-1]].argmax().item())
-    greedy, likeliest = every[tuple(text)], max(every.values())
-    ends = [beam(every, width, n) for width in (3, 2)]
-    dropped = next((p for p in ends if p < 0.999 * likeliest), likeliest)
-    possible = [p for p in every.values() if p]
-    mean = sum(p * math.log(p) for p in possible)
-    evenly = -torch.special.entr(follows).sum(-1).mean().item() * (n - 1)
-    wants = [math.log(greedy), math.log(likeliest), mean]
     mistakes = [
         {
-            "this is the likeliest of all, not greedy's": math.log(likeliest),
+            "this is the likeliest of all, not greedy's": wants[1],
             "this is a probability: take its logarithm": greedy,
         },
         {
             "this is greedy's: a likelier text may begin with a less likely token": (
-                math.log(greedy)
+                wants[0]
             ),
             "this is a probability: take its logarithm": likeliest,
             "a beam drops the likeliest on its way: keep the best text for each last "
-            "token": math.log(dropped),
+            "token": dropped,
         },
         {
-            "this is the mean over all texts alike: drawn ones are not": (
-                sum(map(math.log, possible)) / len(possible)
-            ),
+            "this is the mean over all texts alike: drawn ones are not": alike,
             "the mean of the logarithms is asked for, not the logarithm of the mean": (
-                math.log(sum(p * p for p in possible))
+                of_mean
             ),
-            "each row counts as often as its token comes up": (
-                evenly - torch.special.entr(first).sum().item()
-            ),
-            "log-probabilities are negative: the sign is wrong": -mean,
-            "0 ln 0 is 0, not NaN": None if all(every.values()) else math.nan,
+            "each row counts as often as its token comes up": evenly,
+            "log-probabilities are negative: the sign is wrong": -wants[2],
+            "0 ln 0 is 0, not NaN": math.nan if has_zeros else None,
         },
     ]
     names = "greedy", "likeliest", "mean"
     for place, name in enumerate(names):
-        want = wants[place]
         c.close(
             f"{name}: {label}",
             lambda: three_texts(first, follows, n)[place],
-            want,
+            wants[place],
             mistakes=mistakes[place],
             hint="try it with two places, by hand",
         )
 heads = torch.tensor([0.6, 0.4], dtype=torch.float64)
-wants = 100 * math.log(0.6), 60 * math.log(0.6) + 40 * math.log(0.4)
+wants = -51.0825624, -67.3011667
 for place, name in [(1, "all heads, the likeliest"), (2, "drawn, about 60 heads")]:
     c.close(
         f"100 throws: {name}",
