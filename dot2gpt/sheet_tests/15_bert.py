@@ -45,44 +45,43 @@ def prefix(n, time):
     return causal_mask(time) | (torch.arange(time) < n)
 
 
+# mask, n_letters, share; the ceiling, and what each mistake gives
 cases = [
-    ("both sides", torch.ones(16, 16).bool(), 16, 0.15),
-    ("causal", causal_mask(16), 16, 0.15),
-    ("both sides, odd", torch.ones(5, 5).bool(), 7, 0.3),
-    ("prefix of 10", prefix(10, 16), 16, 0.15),
+    (
+        ("both sides", torch.ones(16, 16).bool(), 16, 0.15),
+        0.859375,
+        (0.85, 0.859375, 1.0, 0.859375, 0.859375, 0.203125),
+    ),
+    (
+        ("causal", causal_mask(16), 16, 0.15),
+        0.4609375,
+        (0.45625, 0.4296875, 0.53125, 0.4609375, 0.859375, 0.1328125),
+    ),
+    (
+        ("both sides, odd", torch.ones(5, 5).bool(), 7, 0.3),
+        4.36 / 7,
+        (4.12 / 7, 4.16 / 7, 5.8 / 7, 5.2 / 7, 4.36 / 7, 2.44 / 7),
+    ),
+    (
+        ("prefix of 10", prefix(10, 16), 16, 0.15),
+        0.560546875,
+        (0.5546875, 0.537109375, 0.6484375, 0.560546875, 0.859375, 0.150390625),
+    ),
 ]
-for name, mask, n, share in cases:
-    sees, own = mask.flip(1).diagonal(), torch.eye(len(mask)).flip(1).diagonal().bool()
-    guess = 1 / n
-
-    def average(known, guess, sees=sees, own=own, own_known=False):
-        certain = sees if own_known else sees & ~own
-        return torch.where(certain, known, guess).double().mean().item()
-
-    true = average(1 - share + share * guess, guess)
-    mistakes = {
-        "a hidden mirror image still leaves a guess: add its share": average(
-            1 - share, guess
-        ),
-        "where the mirror image cannot be seen, a guess is right sometimes": average(
-            1 - share + share * guess, 0.0
-        ),
-        "the mirror image may be hidden, too": average(1.0, guess),
-        "the middle letter has no mirror image but itself, and it is hidden": average(
-            1 - share + share * guess, guess, own_known=True
-        ),
-        "the mask is not taken into account": average(
-            1 - share + share * guess, guess, sees=torch.ones_like(sees)
-        ),
-        "share is the probability of being hidden, not of being seen": average(
-            share + (1 - share) * guess, guess
-        ),
-    }
+whys = (
+    "a hidden mirror image still leaves a guess: add its share",
+    "where the mirror image cannot be seen, a guess is right sometimes",
+    "the mirror image may be hidden, too",
+    "the middle letter has no mirror image but itself, and it is hidden",
+    "the mask is not taken into account",
+    "share is the probability of being hidden, not of being seen",
+)
+for (name, mask, n, share), want, wrong in cases:
     c.close(
         f"{name}, {n} letters, share {share}",
         lambda: ceiling(mask, n, share),
-        true,
-        mistakes=mistakes,
+        want,
+        mistakes=dict(zip(whys, wrong)),
         atol=1e-8,
     )
 c.report()
@@ -379,53 +378,32 @@ c.report()
 
 # %% bayes_ceiling (more is tested when it is handed in)
 c = checks.Checks("Exercise 5 · The ceiling with 80/10/10")
-
-
-def sums(n, share, split, own_known=True, mirror_known=True, others=False):
-    """The best possible, by loops over what is seen; the options leave evidence out."""
-    to_mask, to_random, stays = split
-    letters, total = range(n), 0.0
-
-    def seen(x, t):  # P(x | t) at a chosen place; x = n is [MASK]
-        if x == n:
-            return to_mask
-        drawn = (x != t) / (n - 1) if others else 1 / n
-        return to_random * drawn + stays * (x == t)
-
-    def mirrored(y, t):
-        return share * seen(y, t) + (1 - share) * (y == t)
-
-    xs = range(n + 1) if own_known else [None]
-    for x in xs:
-        for y in range(n + 1) if mirror_known else [None]:
-            total += max(
-                (1 if x is None else seen(x, t)) * (1 if y is None else mirrored(y, t))
-                for t in letters
-            )
-    return total / n
-
-
-cases = [(16, 0.15, (0.8, 0.1, 0.1)), (16, 0.15, (1.0, 0.0, 0.0))]
-cases += [(5, 0.4, (0.5, 0.3, 0.2))]
-for n, share, split in cases:
-    true = sums(n, share, split)
-    pure = 1 - share + share / n
-    trust = 1 - share + share * (split[1] / n + split[2])
-    mistakes = {
-        "this is the ceiling when every chosen letter becomes [MASK]": pure,
-        "a chosen letter may still be seen, right or wrong, at the place itself (x) "
-        "and at its mirror image (y)": sums(n, share, split, own_known=False),
-        "the mirror image is not used": sums(n, share, split, mirror_known=False),
-        "when the mirror image is [MASK], there is still x, or a guess": trust,
-        "a random letter may be the old one: each has 1 / n_letters": sums(
-            n, share, split, others=True
-        ),
-    }
+# n_letters, share, split: the ceiling, and what each mistake gives
+cases = {
+    (16, 0.15, (0.8, 0.1, 0.1)): (
+        0.8846875,
+        (0.859375, 0.8734375, 0.15625, 0.8659375, 0.883),
+    ),
+    (16, 0.15, (1.0, 0.0, 0.0)): (
+        0.859375,
+        (0.859375, 0.859375, 0.0625, 0.85, 0.859375),
+    ),
+    (5, 0.4, (0.5, 0.3, 0.2)): (0.776, (0.68, 0.744, 0.36, 0.704, 0.74)),
+}
+whys = (
+    "this is the ceiling when every chosen letter becomes [MASK]",
+    "a chosen letter may still be seen, right or wrong, at the place itself (x) "
+    "and at its mirror image (y)",
+    "the mirror image is not used",
+    "when the mirror image is [MASK], there is still x, or a guess",
+    "a random letter may be the old one: each has 1 / n_letters",
+)
+for (n, share, split), (want, wrong) in cases.items():
     c.close(
         f"{n} letters, share {share}, split {split}",
         lambda: bayes_ceiling(n, share, split),
-        true,
-        mistakes=mistakes,
+        want,
+        mistakes=dict(zip(whys, wrong)),
         hint="for each x and y, the largest P(t) P(x|t) P(y|t), added up",
         atol=5e-4,
     )
