@@ -2,53 +2,54 @@
 
 # %% distances_of (more is tested when it is handed in)
 c = checks.Checks("Exercise 1 · The distances of a bucket")
-
-
-def edge(b, n, m, exact=None):
-    """Where bucket b begins, not rounded."""
-    exact = n // 2 if exact is None else exact
-    return b if b <= exact else exact * (m / exact) ** ((b - exact) / (n - exact))
-
-
-def pair(b, n, m, round_up=math.ceil, edge=edge):
-    end = math.inf if b == n - 1 else round_up(edge(b + 1, n, m)) - 1
-    return round_up(edge(b, n, m)), end
-
-
-def straight(b, n, m):
-    return b if b <= n // 2 else n // 2 + (b - n // 2) * (m - n // 2) / (n - n // 2)
-
-
-def all_by_logarithm(b, n, m):
-    return m ** (b / n) if b else 0
-
-
-cases = [(32, 128, (3, 15, 16, 17, 24, 30, 31)), (8, 25, range(8)), (6, 20, range(6))]
-for n, m, buckets in cases:
-    found = relative_bucket(-torch.arange(4 * m), n, m, both_sides=False)
-    for b in buckets:
-        inside = (found == b).nonzero().flatten().tolist()
-        want = inside[0], math.inf if b == n - 1 else inside[-1]
+end = math.inf
+# n_buckets, max_distance: for a bucket its distances, with the edges rounded down, with
+# buckets of one width, by logarithm from 0 on, with an encoder's (None: as it should be)
+cases = {
+    (32, 128): {
+        3: ((3, 3), None, None, (2, 1), None),
+        15: ((15, 15), None, None, (10, 11), (91, end)),
+        16: ((16, 18), (16, 17), (16, 22), (12, 13), None),
+        17: ((19, 20), (18, 19), (23, 29), (14, 15), None),
+        24: ((46, 51), (45, 50), (72, 78), (39, 44), None),
+        30: ((99, 112), (98, 111), (114, 120), (95, 109), None),
+        31: ((113, end), (112, end), (121, end), (110, end), None),
+    },
+    (8, 25): {
+        0: ((0, 0), None, None, None, None),
+        1: ((1, 1), None, None, (2, 2), None),
+        2: ((2, 2), None, None, (3, 3), (2, 7)),
+        3: ((3, 3), None, None, (4, 4), (8, end)),
+        4: ((4, 6), (4, 5), (4, 9), (5, 7), None),
+        5: ((7, 9), (6, 9), (10, 14), (8, 11), None),
+        6: ((10, 15), (10, 14), (15, 19), (12, 16), None),
+        7: ((16, end), (15, end), (20, end), (17, end), None),
+    },
+    (6, 20): {
+        0: ((0, 0), None, None, None, None),
+        1: ((1, 1), None, None, (2, 2), None),
+        2: ((2, 2), None, None, (3, 4), (5, end)),
+        3: ((3, 5), (3, 4), (3, 8), (5, 7), None),
+        4: ((6, 10), (5, 9), (9, 14), (8, 12), None),
+        5: ((11, end), (10, end), (15, end), (13, end), None),
+    },
+}
+whys = (
+    "the edge is rounded down: that distance is still in the bucket before",
+    "beyond the exact ones the buckets widen, they are not equally wide",
+    "the first half of the buckets holds one distance each",
+    "these are the encoder's: in a decoder all buckets are for the left",
+)
+for (n, m), buckets in cases.items():
+    for b, (want, *wrong) in buckets.items():
         first, last = want
         mistakes = {
-            "the edge is rounded down: that distance is still in the bucket before": (
-                pair(b, n, m, math.floor)
-            ),
             "last is the last distance *inside* the bucket, not the next one's first": (
                 first,
                 last + 1,
             ),
             "the last bucket has no end: all that is further away is in it": (
                 (first, m) if b == n - 1 else None
-            ),
-            "beyond the exact ones the buckets widen, they are not equally wide": (
-                pair(b, n, m, edge=straight)
-            ),
-            "the first half of the buckets holds one distance each": (
-                pair(b, n, m, edge=all_by_logarithm) if b else None
-            ),
-            "these are the encoder's: in a decoder all buckets are for the left": (
-                pair(b, n // 2, m) if 1 < b < n // 2 else None
             ),
         }
 
@@ -60,7 +61,7 @@ for n, m, buckets in cases:
             f"bucket {b} of {n}, distances up to {m}",
             call,
             want,
-            mistakes=mistakes,
+            mistakes=dict(zip(whys, wrong)) | mistakes,
         )
 c.report()
 
