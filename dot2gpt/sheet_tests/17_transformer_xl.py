@@ -80,49 +80,29 @@ c.report()
 
 # %% earliest (more is tested when it is handed in)
 c = checks.Checks("Exercise 2 · How far does it see?")
-cases = [(23, 4, 4, 2), (40, 16, 1, 2)]  # position, segment, memory, layers
-cases += [(38, 5, 7, 2), (9, 4, 8, 3), (29, 8, 3, 1)]
-
-
-def measured(position, segment, length, n_layers):
-    """By definition: which states of each layer see which of the layer below."""
-    place = torch.arange(position + 1)
-    start = (place // segment * segment)[:, None]
-    seen = ((place <= place[:, None]) & (place >= start - length)).double()
-    reached = torch.linalg.matrix_power(seen, n_layers)[position]
-    return reached.nonzero()[0].item()
-
-
-rules = {
-    "its own segment is in view too, not the memory alone": (
-        lambda p, s, m, n: p - n * m
-    ),
-    "below the first layer a state has its own segment in view, before the memory": (
-        lambda p, s, m, n: p // s * s - n * m
-    ),
-    "each layer goes back once: not the whole memory and segment each time": (
-        lambda p, s, m, n: p // s * s - n * (m + s)
-    ),
-    "that is one layer: the states in the memory have seen a memory as well": (
-        lambda p, s, m, n: p // s * s - m
-    ),
-    "the last layer sees the states of the layer below: that is a layer too many": (
-        lambda p, s, m, n: measured(p, s, m, n + 1)
-    ),
+# position, segment, memory, layers: the earliest, and what each mistake gives
+cases = {
+    (23, 4, 4, 2): (12, 15, None, 4, 16, 8, None),
+    (40, 16, 1, 2): (15, 38, 30, 0, 31, 0, None),
+    (38, 5, 7, 2): (18, 24, 21, 11, 28, 8, None),
+    (9, 4, 8, 3): (0, None, None, None, None, None, -16),
+    (29, 8, 3, 1): (21, 26, None, 13, None, 13, None),
 }
-for position, segment, length, n_layers in cases:
-    want = measured(position, segment, length, n_layers)
-    sizes = position, segment, length, n_layers
-    wrong = {hint: max(0, rule(*sizes)) for hint, rule in rules.items()}
-    wrong["before the start of the text there is nothing: position 0 at least"] = (
-        None if want else position // segment * segment - n_layers * length
-    )
-    label = f"position {position}, segments of {segment}, memory {length}"
+whys = (
+    "its own segment is in view too, not the memory alone",
+    "below the first layer a state has its own segment in view, before the memory",
+    "each layer goes back once: not the whole memory and segment each time",
+    "that is one layer: the states in the memory have seen a memory as well",
+    "the last layer sees the states of the layer below: that is a layer too many",
+    "before the start of the text there is nothing: position 0 at least",
+)
+for sizes, (want, *wrong) in cases.items():
+    label = "position {}, segments of {}, memory {}, {} layers".format(*sizes)
     c.close(
-        f"{label}, {n_layers} layers",
+        label,
         lambda: earliest(*sizes),
         want,
-        mistakes=wrong,
+        mistakes=dict(zip(whys, wrong)),
         hint="not the earliest token that this output depends on",
     )
 c.report()
@@ -170,32 +150,29 @@ c.report()
 
 # %% distances (more is tested when it is handed in)
 c = checks.Checks("Exercise 3 · A memory with absolute positions: the cure")
-cases = [(2, 3), (0, 4)]
-for m, n in cases:
-    right = [[m + i - j for j in range(m + n)] for i in range(n)]
+# n_memory, n_segment: the distances, and what restarts in the segment
+cases = {
+    (2, 3): (
+        [[2, 1, 0, -1, -2], [3, 2, 1, 0, -1], [4, 3, 2, 1, 0]],
+        [[0, -1, 0, -1, -2], [1, 0, 1, 0, -1], [2, 1, 2, 1, 0]],
+    ),
+    (0, 4): ([[0, -1, -2, -3], [1, 0, -1, -2], [2, 1, 0, -1], [3, 2, 1, 0]], None),
+}
+for (m, n), (right, restarted) in cases.items():
+    right = torch.tensor(right)
     c.close(
         f"{m} tokens of memory, {n} of the segment",
         lambda: distances(m, n),
         right,
         mistakes={
-            "the first query stands behind the memory, not at place 0": (
-                [[i - j for j in range(m + n)] for i in range(n)]
-            ),
-            "the sign: keys before the query have positive distances": (
-                [[j - m - i for j in range(m + n)] for i in range(n)]
-            ),
-            "rows are queries, columns are keys": (
-                [[m + i - j for i in range(n)] for j in range(m + n)]
-            ),
-            "keys on the right have negative distances": (
-                [[abs(m + i - j) for j in range(m + n)] for i in range(n)]
-            ),
+            "the first query stands behind the memory, not at place 0": right - m,
+            "the sign: keys before the query have positive distances": -right,
+            "rows are queries, columns are keys": right.T,
+            "keys on the right have negative distances": right.abs(),
             "that restarts in the segment: a key of the memory is further away": (
-                [[i - (j if j < m else j - m) for j in range(m + n)] for i in range(n)]
+                restarted
             ),
-            "a token has distance 0 to itself": (
-                [[m + i - j + 1 for j in range(m + n)] for i in range(n)]
-            ),
+            "a token has distance 0 to itself": right + 1,
         },
         hint="not the place of the query minus the place of the key",
     )
@@ -203,94 +180,73 @@ c.report()
 
 # %% relative_scores (more is tested when it is handed in)
 c = checks.Checks("Exercise 4 · From distances to keys")
-cases = [(0, 2, 5, 4), (1, 3, 3, 6)]  # seed, n_queries, n_keys, d_k
-
-
-def loops(q, k, r, u, v, back=lambda i, j: i - j, first=None, scale=True):
-    """The four-term sum; the first query stands at the key number `first`."""
-    first, rows = len(k) - len(q) if first is None else first, []
-    for i in range(len(q)):
-        row = []
-        for j in range(len(k)):
-            if j > first + i:
-                row.append(torch.tensor(-torch.inf, dtype=q.dtype))
-                continue
-            code = r[back(first + i, j) % len(k)]
-            total = q[i] @ k[j] + q[i] @ code + u @ k[j] + v @ code
-            row.append(total / q.shape[1] ** 0.5 if scale else total)
-        rows.append(torch.stack(row))
-    return torch.stack(rows)
-
-
-for seed, n_queries, n_keys, d_k in cases:
-    torch.manual_seed(seed)
-    q = torch.randn(n_queries, d_k, dtype=torch.float64)
-    k, r = torch.randn(2, n_keys, d_k, dtype=torch.float64)
-    u, v = torch.randn(2, d_k, dtype=torch.float64)
-    inputs = q, k, r, u, v
-    c.close(
-        f"{n_queries} queries, {n_keys} keys, d_k={d_k}",
-        lambda: relative_scores(*(tensor.clone() for tensor in inputs)),
-        loops(*inputs),
-        mistakes={
-            "the columns are distances still: turn and move the rows": (
-                loops(*inputs, back=lambda i, j: j)
-            ),
-            "the rows are turned round, but not moved, each by its own place": (
-                loops(*inputs, back=lambda i, j: len(k) - 1 - j)
-            ),
-            "the last query stands at the last key, not the first at the first": (
-                loops(*inputs, first=0)
-            ),
-            "u belongs to the keys, v to the distances": loops(q, k, r, v, u),
-            "the scale 1/√d_k is missing": loops(*inputs, scale=False),
-            "without v: it goes with the distances": loops(q, k, r, u, 0 * v),
-            "without u: it goes with the keys": loops(q, k, r, 0 * u, v),
-            "keys on the right of a query get -inf": lambda: torch.where(
-                loops(*inputs).isinf(),
-                ((q + u) @ k.T + (q + v) @ r[:1].T) / d_k**0.5,
-                loops(*inputs),
-            ),
-        },
-        hint="not the four-term sum",
-    )
+inf = torch.inf
+q = [[1, 0, 2, 1], [0, 3, 1, -1]]
+k = [[1, 1, 0, 0], [0, 2, 1, 1], [3, 0, 0, 1]]
+r = [[2, 0, 0, 0], [0, 1, 0, 3], [1, 0, 4, 0]]
+vectors = [q, k, r, [1, 0, 0, 2], [0, 2, 1, 0]]  # u and v last
+c.close(
+    "2 queries, 3 keys, d_k=4, worked out by hand",
+    lambda: relative_scores(*(torch.tensor(x).double() for x in vectors)),
+    [[3.5, 3.5, -inf], [6, 5, 2]],
+    mistakes={
+        "the columns are distances still: turn and move the rows": (
+            [[2, 5, -inf], [2, 5, 6]]
+        ),
+        "the rows are turned round, but not moved, each by its own place": (
+            [[7.5, 5, -inf], [6, 5, 2]]
+        ),
+        "the last query stands at the last key, not the first at the first": (
+            [[2, -inf, -inf], [3, 4, -inf]]
+        ),
+        "u belongs to the keys, v to the distances": [[6, 6, -inf], [5, 8.5, 0.5]],
+        "the scale 1/√d_k is missing": [[7, 7, -inf], [12, 10, 4]],
+        "without v: it goes with the distances": [[2.5, 3.5, -inf], [4, 4, 2]],
+        "without u: it goes with the keys": [[3, 2.5, -inf], [5.5, 4, -0.5]],
+        "keys on the right of a query get -inf": [[3.5, 3.5, 5.5], [6, 5, 2]],
+    },
+)
+c.close(
+    "3 queries, 3 keys, d_k=1, worked out by hand",
+    lambda: relative_scores(
+        *(
+            torch.tensor(x).double()
+            for x in ([[1], [-2], [3]], [[2], [1], [-1]], [[1], [3], [-2]], [0.5], [-1])
+        )
+    ),
+    [[3, -inf, -inf], [-12, -4.5, -inf], [3, 9.5, -1.5]],
+    hint="not the four-term sum",
+)
 c.report()
 
 # %% stopped (more is tested when it is handed in)
 c = checks.Checks("Exercise 5 · The gradient that stops")
-cases = [(1.0, [1.0, 10.0, 100.0], 2), (-0.3, [1.5, 2.5, -3.5, 0.5, 7.0], 3)]
-
-
-def differentiate(w, x, n_layers, stop=True, outputs=False):
-    """(output, gradient) with PyTorch's own derivative."""
-    w = torch.tensor(w, dtype=torch.float64, requires_grad=True)
-    h = [torch.tensor(number, dtype=torch.float64) for number in x]
-    memory = [0 * h[0]] * n_layers
-    for state in h:
-        for n in range(n_layers):
-            before, state = state, state + w * memory[n]
-            kept = state if outputs else before
-            memory[n] = kept.detach() if stop else kept
-    if state.requires_grad:
-        state.backward()
-    return state.item(), 0.0 if w.grad is None else w.grad.item()
-
-
-for w, x, n_layers in cases:
-    output, gradient = differentiate(w, x, n_layers)
-    other = differentiate(w, x, n_layers, outputs=True)
-    one = differentiate(w, x, 1)
+# w, x, layers: output and gradient; the output with a layer's outputs as its memory,
+# with one layer; the gradient through the memory, with outputs, of the first layer,
+# of the last layer
+cases = [
+    (1.0, [1.0, 10.0, 100.0], 2, 121.0, 21.0, (123.0, 110.0), (22.0, 23.0, 10.0, 11.0)),
+    (
+        -0.3,
+        [1.5, 2.5, -3.5, 0.5, 7.0],
+        3,
+        5.5375,
+        4.875,
+        (4.16725, 6.85),
+        (8.475, 9.4425, 0.5, 2.825),
+    ),
+]
+not_output = "the memory is the input of the layer one segment before, not its output"
+for w, x, n_layers, output, gradient, outputs, gradients in cases:
     label = f"w={w}, x={x}, {n_layers} layers"
     c.close(
         f"output, {label}",
         lambda: stopped(w, x, n_layers)[0],
         output,
         mistakes={
-            "the memory is the input of the layer one segment before, not its output": (
-                other[0]
-            ),
+            not_output: outputs[0],
             "the memory is missing": x[-1],
-            "one layer alone": one[0],
+            "one layer alone": outputs[1],
             "these are all tokens added up": sum(x),
         },
         hint="not the last state of the last layer",
@@ -301,15 +257,13 @@ for w, x, n_layers in cases:
         gradient,
         mistakes={
             "the gradient goes on into the memory: there it is a constant": (
-                differentiate(w, x, n_layers, stop=False)[1]
+                gradients[0]
             ),
             "w multiplies the memory: its value is what w learns from": 0.0,
-            "the memory is the input of the layer one segment before, not its output": (
-                other[1]
-            ),
-            "that is one layer's share: every layer uses w, add them up": one[1],
+            not_output: gradients[1],
+            "that is one layer's share: every layer uses w, add them up": gradients[2],
             "that is the last layer's share: every layer uses w, add them up": (
-                gradient - differentiate(w, x, n_layers - 1)[1]
+                gradients[3]
             ),
         },
         hint="not the derivative with the memory as a constant",
