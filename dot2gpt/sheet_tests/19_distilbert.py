@@ -136,28 +136,33 @@ c.report()
 
 # %% limit_gradient (more is tested when it is handed in)
 c = checks.Checks("Exercise 2 · T without end: the gradient")
-cases = [("one place", (7,), 0), ("2 × 3 places", (2, 3, 5), 1)]
-for name, shape, seed in cases:
-    g = torch.Generator().manual_seed(seed)
-    s, t = 2 * torch.randn(2, *shape, generator=g, dtype=torch.float64)
-    s, V = s + 3, shape[-1]
-    gap = s - t
-    flat = gap - gap.mean(-1, keepdim=True)
-    want = flat / V / (gap.numel() // V)
-    everywhere = gap - gap.mean()
+s = torch.tensor([[4, 1, 0, 3], [4, 3, 1, -2], [1, 3, 0, 8]]).double()
+t = torch.tensor([[1, 0, 2, -3], [-4, 5, 0, 1], [0, 2, -1, 3]]).double()
+numbers = torch.tensor([[1, -1, -4, 4], [7, -3, 0, -4], [-1, -1, -1, 3]]).double()
+as_they_are = torch.tensor([[3, 1, -2, 6], [8, -2, 1, -3], [1, 1, 1, 5]]) / 12
+one_mean = torch.tensor([[4, -2, -11, 13], [19, -11, -2, -14], [-2, -2, -2, 10]]) / 36
+squares = torch.tensor([[1, 1, 16, 16], [49, 9, 0, 16], [1, 1, 1, 9]]) / 12
+# student, teacher: the limit, without centring, with one mean for all, squared
+cases = {
+    "one place": (
+        s[0], t[0], numbers[0] / 4, as_they_are[0] * 3, None, squares[0] * 3
+    ),
+    "three places": (s, t, numbers / 12, as_they_are, one_mean, squares),
+    "3 × 1 places": (
+        x.view(3, 1, 4) for x in (s, t, numbers / 12, as_they_are, one_mean, squares)
+    ),
+}  # fmt: skip
+for name, (s, t, want, uncentred, one_mean, squares) in cases.items():
+    V = s.shape[-1]
     mistakes = {
-        "the logits are not centred: softmax does not see their mean": (
-            gap / gap.numel()
+        "the logits are not centred: softmax does not see their mean": uncentred,
+        "the mean is one number for each place, not one for all": one_mean,
+        "the loss is a mean over the places: divide by their number": (
+            want * len(s) if s.dim() > 1 else None
         ),
-        "the mean is one number for each place, not one for all": (
-            everywhere / gap.numel()
-        ),
-        "the loss is a mean over the places: divide by their number": flat / V,
         "a 1/V is missing": want * V,
         "the sign is wrong: the student moves *against* its gradient": -want,
-        "these are the squares' sums: the gradient is linear in the logits": (
-            flat**2 / gap.numel()
-        ),
+        "these are the squares' sums: the gradient is linear in the logits": squares,
     }
     c.close(
         f"{name}, V = {V}",
@@ -171,27 +176,27 @@ c.report()
 
 # %% limit_loss (more is tested when it is handed in)
 c = checks.Checks("Exercise 2 · T without end: the loss")
-cases = [("one place", (7,), 0), ("2 × 3 places", (2, 3, 5), 1)]
-for name, shape, seed in cases:
-    g = torch.Generator().manual_seed(seed)
-    s, t = 2 * torch.randn(2, *shape, generator=g, dtype=torch.float64)
-    s, V = s + 3, shape[-1]
-    gap = s - t
-    flat = gap - gap.mean(-1, keepdim=True)
-    want = (flat**2).mean() / 2
+s = torch.tensor([[4, 1, 0, 3], [4, 3, 1, -2], [1, 3, 0, 8]]).double()
+t = torch.tensor([[1, 0, 2, -3], [-4, 5, 0, 1], [0, 2, -1, 3]]).double()
+# student, teacher: the limit, without centring, with V - 1, with one mean for all
+cases = {
+    "one place": (s[0], t[0], 4.25, 6.25, 17 / 3, None),
+    "three places": (s, t, 5.0, 6.5, 20 / 3, 46 / 9),
+    "3 × 1 places": (s[:, None], t[:, None], 5.0, 6.5, 20 / 3, 46 / 9),
+}
+for name, (s, t, want, uncentred, unbiased, one_mean) in cases.items():
+    V = s.shape[-1]
     mistakes = {
-        "the logits are not centred: softmax does not see their mean": (
-            (gap**2).mean() / 2
-        ),
+        "the logits are not centred: softmax does not see their mean": uncentred,
         "a factor 1/2 is missing: differentiate it, does your gradient come out": (
             2 * want
         ),
-        "divide by V, not by V - 1 (this is an unbiased variance)": want * V / (V - 1),
+        "divide by V, not by V - 1 (this is an unbiased variance)": unbiased,
         "a 1/V is missing: the mean of the squares, not their sum": want * V,
-        "the loss is a mean over the places, not a sum": want * (gap.numel() // V),
-        "the mean is one number for each place, not one for all": (
-            ((gap - gap.mean()) ** 2).mean() / 2
+        "the loss is a mean over the places, not a sum": (
+            want * len(s) if s.dim() > 1 else None
         ),
+        "the mean is one number for each place, not one for all": one_mean,
     }
     c.close(
         f"{name}, V = {V}",
@@ -323,32 +328,44 @@ c.report()
 
 # %% mended (more is tested when it is handed in)
 c = checks.Checks("Exercise 4 · A loss with four mistakes")
-cases = [((2, 3, 5), 2.0, torch.float32), ((7,), 4.0, torch.float64)]
-for number, (shape, T, dtype) in enumerate(cases):
-    g = torch.Generator().manual_seed(number)
-    s, t = 2 * torch.randn(2, *shape, generator=g, dtype=torch.float64)
-    p, q = (t / T).softmax(-1), (s / T).softmax(-1)
-    each, back = (p * (p / q).log()).sum(-1), (q * (q / p).log()).sum(-1)
-    want, V, n = T**2 * each.mean(), shape[-1], shape[0]
-    label = f"shape {shape}, T = {T:g}"
-    way = "it is the wrong way round: the teacher's probabilities are the weights"
-    mistakes = {
-        way: T**2 * back.mean(),
-        f"{way}; and T² is missing": back.mean(),
-        "T² is missing": each.mean(),
-        "the mean is also taken over the vocabulary: sum over it": want / V,
-        "the mean is also taken over the vocabulary, and T² is missing": (
-            each.mean() / V
-        ),
-        "nothing is mended yet": back.mean() / V,
-        "the factor is T², not T": T * each.mean(),
-        "batchmean divides by the first axis alone: a mean over all places": (
-            T**2 * each.sum() / n
-        ),
-        "this is the sum over the places, the mean is wanted": T**2 * each.sum(),
-        "the teacher's entropy is missing: this is a cross-entropy, not 0 when "
-        "the two agree": -(T**2) * (p * q.log()).sum(-1).mean(),
-    }
+way = "it is the wrong way round: the teacher's probabilities are the weights"
+whys = (
+    way,
+    f"{way}; and T² is missing",
+    "T² is missing",
+    "the mean is also taken over the vocabulary: sum over it",
+    "the mean is also taken over the vocabulary, and T² is missing",
+    "nothing is mended yet",
+    "the factor is T², not T",
+    "batchmean divides by the first axis alone: a mean over all places",
+    "this is the sum over the places, the mean is wanted",
+    "the teacher's entropy is missing: this is a cross-entropy, not 0 when "
+    "the two agree",
+)
+# student, teacher, T, dtype; the loss, and what each mistake gives
+cases = [
+    (
+        [[[4, 0, 2], [1, 1, 3]], [[0, 5, 1], [2, 2, -2]]],
+        [[[1, 3, 0], [2, 0, 2]], [[4, 4, 0], [1, -1, 0]]],
+        2.0,
+        torch.float32,
+        1.972434,
+        (1.45113, 0.3627824, 0.4931085, 0.657478, 0.1643695, 0.1209275, 0.986217,
+         3.944868, 7.889736, 5.801323),
+    ),
+    (
+        [4, 0, -3, 1, 2],
+        [1, 6, 0, 2, 5],
+        3.0,
+        torch.float64,
+        4.496581,
+        (5.202755, 0.5780838, 0.4996201, 0.8993162, 0.09992403, 0.1156168, 1.49886,
+         None, None, 16.6019),
+    ),
+]  # fmt: skip
+for s, t, T, dtype, want, wrong in cases:
+    s, t = (torch.tensor(x, dtype=torch.float64) for x in (s, t))
+    label = f"shape {tuple(s.shape)}, T = {T:g}"
 
     def loss(s=s, t=t, T=T, dtype=dtype):
         with checks.by_hand("soft-target loss"):
@@ -358,7 +375,7 @@ for number, (shape, T, dtype) in enumerate(cases):
         f"the loss, {label}",
         loss,
         want,
-        mistakes=mistakes,
+        mistakes=dict(zip(whys, wrong)),
         atol=1e-5,
     )
 
