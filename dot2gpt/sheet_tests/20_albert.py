@@ -2,28 +2,33 @@
 
 # %% table_weights (more is tested when it is handed in)
 c = checks.Checks("Exercise 1 · Weights by hand: the table")
-cases = [(10, 2, 6), (30_000, 128, 768)]
-for v, e, d in cases:
-    with torch.device("meta"):
-        parts = nn.ModuleList([nn.Embedding(v, e), nn.Linear(e, d)])
-    want = sum(p.numel() for p in parts.parameters())
-    mistakes = {
-        "the bias of the linear map is missing": v * e + e * d,
-        "the bias is as long as what comes out, d_model": v * e + e * d + e,
-        "this is one table of d_model numbers a token, without factors": v * d,
-        "the two factors are stored one beside the other: their sizes add up": (
-            v * e * e * d
-        ),
-        "the widening is missing": v * e,
-        "each token has a row of d_embedding numbers, not of d_model": (
-            v * d + e * d + d
-        ),
-    }
+# vocab_size, d_embedding, d_model: the weights, and what each mistake gives
+cases = {
+    (10, 2, 6): (38, 32, 34, 60, 240, 20, 78),
+    (30_000, 128, 768): (
+        3_939_072,
+        3_938_304,
+        3_938_432,
+        23_040_000,
+        377_487_360_000,
+        3_840_000,
+        23_139_072,
+    ),
+}
+whys = (
+    "the bias of the linear map is missing",
+    "the bias is as long as what comes out, d_model",
+    "this is one table of d_model numbers a token, without factors",
+    "the two factors are stored one beside the other: their sizes add up",
+    "the widening is missing",
+    "each token has a row of d_embedding numbers, not of d_model",
+)
+for (v, e, d), (want, *wrong) in cases.items():
     c.close(
         f"vocab_size={v}, d_embedding={e}, d_model={d}",
         lambda: table_weights(v, e, d),
         want,
-        mistakes=mistakes,
+        mistakes=dict(zip(whys, wrong)),
         hint="a table of d_embedding numbers a token, a matrix and a bias",
     )
 c.report()
@@ -62,25 +67,32 @@ c.report()
 
 # %% factorise (more is tested when it is handed in)
 c = checks.Checks("Exercise 2 · The best narrow table")
-cases = [(0, 11, 7, 3, torch.float64), (1, 7, 7, 7, torch.float64)]
-for seed, v, d, e, dtype in cases:
-    torch.manual_seed(seed)
-    table = torch.randn(v, d, dtype=dtype)
+table = [[4, 5.5, 1], [6, 1.5, -3], [2, 6.5, -1], [4, 2.5, -5]]
+# table, d_embedding, dtype; the best product, and what each mistake gives: singular
+# values missing, in twice, the smallest ones, the first columns
+cases = [
+    (
+        table,
+        2,
+        torch.float64,
+        [[3, 6, 0], [5, 2, -4], [3, 6, 0], [5, 2, -4]],
+        [[1 / 6, 2 / 3, 1 / 6], [0.5, 0, -0.5], [1 / 6, 2 / 3, 1 / 6], [0.5, 0, -0.5]],
+        [[42, 60, -12], [54, 36, -36], [42, 60, -12], [54, 36, -36]],
+        [[0, 1.5, 3], [2, -2.5, -1], [-2, 2.5, 1], [0, -1.5, -3]],
+        [[4, 5.5, 0], [6, 1.5, 0], [2, 6.5, 0], [4, 2.5, 0]],
+    ),
+    (table[:3], 3, torch.float32, table[:3], None, None, None, None),
+]
+whys = (
+    "the singular values are missing",
+    "the singular values are in twice, once in each factor",
+    "these are the smallest singular values: the largest must stay",
+    "keeping the first columns throws the others away: mix all of them",
+)
+for rows, e, dtype, want, *wrong in cases:
+    table = torch.tensor(rows, dtype=dtype)
+    v, d = table.shape
     before, label = table.clone(), f"table {v} x {d}, d_embedding={e}"
-    left, s, right = torch.linalg.svd(table, full_matrices=False)
-    want = left[:, :e] * s[:e] @ right[:e]
-    kept = torch.zeros_like(table)
-    kept[:, :e] = table[:, :e]
-    mistakes = {
-        "the singular values are missing": left[:, :e] @ right[:e],
-        "the singular values are in twice, once in each factor": (
-            left[:, :e] * s[:e] ** 2 @ right[:e]
-        ),
-        "these are the smallest singular values: the largest must stay": (
-            left[:, -e:] * s[-e:] @ right[-e:]
-        ),
-        "keeping the first columns throws the others away: mix all of them": kept,
-    }
 
     def factors(table=table, e=e, v=v, d=d):
         got = factorise(table, e)
@@ -99,7 +111,7 @@ for seed, v, d, e, dtype in cases:
         f"the product, {label}",
         product,
         want,
-        mistakes=mistakes,
+        mistakes=dict(zip(whys, wrong)),
         hint="there is a nearer product",
         atol=1e-8 if dtype == torch.float64 else 1e-4,
     )
@@ -129,7 +141,8 @@ for label, sizes, seed in cases:
     pieces = torch.arange(3 * n).view(n, 3)
     numbers = torch.arange(len(sizes)) * 7 % (len(sizes) + 7)
     texts = numbers.repeat_interleave(torch.tensor(sizes))
-    above = torch.arange(n - 1)[texts[:-1] == texts[1:]]
+    ends = set((torch.tensor(sizes).cumsum(0) - 1).tolist())
+    above = torch.tensor([i for i in range(n) if i not in ends], dtype=torch.long)
     result = []
 
     def call(seed=seed, pieces=pieces, texts=texts):
