@@ -1,15 +1,23 @@
 """Blank sheets get nothing, solutions everything, each answer what it deserves."""
 
+import ast
+import re
 from functools import cache
 
 import pytest
 
 from tests import grader, mistakes
 from tests.answers import load
+from tools.mutants.bench import cases
 from tools.tree import chapters, read
 
 MORE = "More is tested when it is handed in.\n"
 SHEETS = [c for c in chapters() if c.solutions.exists()]
+WORK = ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Call, ast.Subscript
+HARMLESS = {  # an expression of a solution that its visible test holds: why it may
+    "torch.arange(scores.shape[-1])": "the places of a row, whatever is done with them",
+    "text + [0] * (time - len(text))": "a padded text, which some mistakes read",
+}
 
 
 def _answers():
@@ -111,6 +119,48 @@ def test_a_blank_sheet_gets_nothing_and_is_told_that_it_is_not_written(chapter):
     for grade_id, feedback in outcome.feedback.items():
         assert "not written yet" in feedback, f"{grade_id}: {feedback!r}"
         assert "✗" in feedback, f"{grade_id} raises past dot2gpt.checks: {feedback!r}"
+
+
+def _bare(node):
+    """What an expression is, whatever its names are."""
+    names = {}
+    return re.sub(
+        r"Name\(id='\w+'",
+        lambda found: names.setdefault(found[0], f"Name {len(names)}"),
+        ast.dump(node),
+    )
+
+
+def _expressions(source):
+    """{bare expression of three operations or more: its text}"""
+    nodes = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.expr)]
+    sizes = [sum(isinstance(part, WORK) for part in ast.walk(n)) for n in nodes]
+    return {_bare(n): ast.unparse(n) for n, size in zip(nodes, sizes) if size >= 3}
+
+
+def _given_away(solution, test):
+    """The largest expressions of a solution that stand in a test under any names."""
+    shown = _expressions(test)
+    texts = [text for bare, text in _expressions(solution).items() if bare in shown]
+    return {a for a in texts if not any(a != b and a in b for b in texts)}
+
+
+def test_no_expression_of_a_solution_stands_in_its_visible_test():
+    given = {
+        f"{chapter.name} {case.grade_id}: {text}": text
+        for chapter in SHEETS
+        for case in cases(chapter)
+        for text in _given_away(case.source, case.visible)
+    }
+    assert {where for where, text in given.items() if text not in HARMLESS} == set()
+    assert set(given.values()) == set(HARMLESS), "no sheet holds it any more"
+
+
+def test_an_expression_is_given_away_under_other_names_too():
+    solution = "def f(x, n):\n    return x - sum(x) / n"
+    assert _given_away(solution, "want = a - sum(a) / b") == {"x - sum(x) / n"}
+    assert _given_away(solution, "want = a - sum(b) / b") == set()
+    assert _given_away(solution, "want = a - sum(a) * b") == set()
 
 
 @pytest.mark.parametrize("chapter", SHEETS, ids=lambda c: c.name)
