@@ -1,8 +1,10 @@
 """The judge: tests outside, answers in a sandbox, the verdict of a single process."""
 
 import json
+import os
 import re
 import textwrap
+import zlib
 
 import pytest
 
@@ -34,8 +36,22 @@ def twice(x):
 # ---- every sheet of the course ------------------------------------------------------
 
 
+def some(cases):
+    """Of each cell the first right and the first wrong answer and a fourth of the rest.
+
+    ALL_ANSWERS=1 takes all: minutes more, for a change of the judge.
+    """
+    seen = set()
+    for name, answer, sources in cases:
+        kind = name, answer.says is None
+        drawn = zlib.crc32(answer.name.encode()) % 4 == 0
+        if kind not in seen or drawn or os.environ.get("ALL_ANSWERS"):
+            yield name, answer, sources
+        seen.add(kind)
+
+
 def judged(chapter):
-    """What is wrong with the judge's verdicts on one sheet and all its answers."""
+    """What is wrong with the judge's verdicts on one sheet and some of its answers."""
     wrong = []
     with Court(bundle(chapter.name), SANDBOX) as court:
         solutions = [c.source for c in court.bundle.cells if c.role == "solution"]
@@ -43,7 +59,8 @@ def judged(chapter):
             verdict = court.judge(test.grade_id, solutions)
             if verdict["score"] != test.points:
                 wrong.append(f"{test.grade_id}, its solution: {verdict['reason']}")
-        for name, answer, sources in answer_cases(court.bundle, load(chapter.answers)):
+        answers = answer_cases(court.bundle, load(chapter.answers))
+        for name, answer, sources in some(answers):
             verdict = court.judge(f"test_{name}", sources)
             label, passed = f"{name}, {answer.name}: ", not verdict["reason"]
             if passed != (answer.says is None):
