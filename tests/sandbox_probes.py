@@ -264,8 +264,11 @@ class Kernel:
         """The result of a coroutine."""
         return self.runner.run(awaitable)
 
-    def run(self, code, timeout=30):
-        """What a cell prints. Raises RuntimeError with what the cell raises."""
+    def run(self, code, timeout=120):
+        """What a cell prints. Raises RuntimeError with what the cell raises.
+
+        timeout: seconds; a cell may import torch on a machine that does much else.
+        """
         said, errors = [], []
 
         def hear(message):
