@@ -19,6 +19,7 @@ import zlib
 from importlib.util import find_spec
 from pathlib import Path
 
+from course_gpt import CourseGpt, copy_weights
 from course_line import CourseLine
 from course_map import UNNUMBERED, CourseMap, CourseStart
 from course_search import drop_sphinx_search, note_texts, search_page
@@ -276,6 +277,7 @@ def setup(app):
     )
     # Jupyter Book sets it for an extension that _config.yml leaves out.
     app.add_config_value("comments_config", {}, "html")
+    app.add_directive("course-gpt", CourseGpt)
     app.add_directive("course-line", CourseLine)
     app.add_directive("course-map", CourseMap)
     app.add_directive("course-start", CourseStart)
@@ -283,6 +285,7 @@ def setup(app):
     app.connect("config-inited", public_buttons, priority=900)
     app.connect("builder-inited", copy_mathjax)
     app.connect("builder-inited", drop_sphinx_search)
+    app.connect("build-finished", copy_weights)
     # After Sphinx has collected titles and contents, which these change.
     app.connect("doctree-read", mark_chapter, priority=900)
     app.connect("doctree-read", mark_chinese, priority=900)
