@@ -125,7 +125,7 @@ def a_gpt(seed=0, **sizes):
 # --- parts --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [1, 4, 7])  # four at a time, and what is left over
+@pytest.mark.parametrize("size", [1, 4, 7])
 def test_linear_is_torchs(js, size):
     layer, x = nn.Linear(size, 5), normal(3, size)
     got = js(
@@ -498,7 +498,12 @@ positions = test_positions_are_those_of_chapter_8
 joins = test_bpe_joins_as_tiktoken_does_what_no_merge_made
 
 MISTAKES = [
-    ("n < size; n++) one", "n + 1 < size; n++) one", linear_7),
+    (
+        "for (let n = 0; n < size; n++) sum",
+        "for (let n = 1; n < size; n++) sum",
+        linear_7,
+    ),
+    ("to[o + 3] = four", "to[o + 3] = three", linear_7),
     ("return scores.fill(0)", "top", heads),
     (") / Math.sqrt(dK)", ")", heads),
     ("subarray(head * dV", "subarray(0 * dV", heads),
@@ -521,7 +526,7 @@ MISTAKES = [
     ("number * Math.sqrt(", "number * (", part(translate, norm_first=True)),
     ("? norm(x, part) : x;", "? x : x;", part(translate, norm_first=True)),
     ("|| a - b)", "|| b - a)", shares),
-    ("temperature ? topK : 1", "topK", shares),
+    ("slice(topK)", "slice(topK + 1)", shares),
     ("above >= topP", "above + share >= topP", shares),
     ("+ n | 0", "| 0", draws),
     ("p => p > 0", "p => p >= 0", draws),

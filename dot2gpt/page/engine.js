@@ -11,27 +11,33 @@ const lastRow = x => table(1, x.size, row(x, x.rows - 1));
 const map = (x, f) => table(x.rows, x.size, x.data.map(f));
 const add = (x, y) => map(x, (number, n) => number + y.data[n]);
 
-// --- Chapter 1: one number out of two rows. Four sums at once keep the processor busy.
+// --- Chapter 1: one number out of two rows.
 const dot = (a, from, b, start, size) => {
-  let one = 0, two = 0, three = 0, four = 0, n = 0;
-  for (; n + 3 < size; n += 4) {
-    one += a[from + n] * b[start + n];
-    two += a[from + n + 1] * b[start + n + 1];
-    three += a[from + n + 2] * b[start + n + 2];
-    four += a[from + n + 3] * b[start + n + 3];
-  }
-  for (; n < size; n++) one += a[from + n] * b[start + n];
-  return one + two + (three + four);
+  let sum = 0;
+  for (let n = 0; n < size; n++) sum += a[from + n] * b[start + n];
+  return sum;
 };
 
 // weight: (out, in), a row an output, as PyTorch has it. x: (time, in) to (time, out).
+// Four outputs at once, so that a number of x is fetched for four products.
 const linear = (x, { weight, bias }) => {
-  const y = table(x.rows, weight.rows);
+  const y = table(x.rows, weight.rows), w = weight.data, size = x.size;
   for (let i = 0; i < x.rows; i++) {
-    for (let o = 0; o < weight.rows; o++) {
-      const sum = dot(x.data, i * x.size, weight.data, o * weight.size, x.size);
-      y.data[i * y.size + o] = bias ? sum + bias.data[o] : sum;
+    const from = row(x, i), to = row(y, i);
+    let o = 0;
+    for (; o + 3 < to.length; o += 4) {
+      let one = 0, two = 0, three = 0, four = 0, at = o * size;
+      for (let n = 0; n < size; n++, at++) {
+        const number = from[n];
+        one += number * w[at];
+        two += number * w[at + size];
+        three += number * w[at + 2 * size];
+        four += number * w[at + 3 * size];
+      }
+      to[o] = one; to[o + 1] = two; to[o + 2] = three; to[o + 3] = four;
     }
+    for (; o < to.length; o++) to[o] = dot(from, 0, w, o * size, size);
+    if (bias) for (o = 0; o < to.length; o++) to[o] += bias.data[o];
   }
   return y;
 };
@@ -81,8 +87,9 @@ const multiHead = (x, source, part, nHeads, { mask, extend, turn = x => x, off }
   let v = linear(source, part.w_v);
   if (extend) [k, v] = extend(k, v);
   const { output, weights } = attention(q, k, v, nHeads, mask);
+  const silent = weights.map((_, head) => off?.(head));
   const heard = map(output, (number, n) =>
-    off?.(Math.floor(n % output.size * nHeads / output.size)) ? 0 : number);
+    silent[Math.floor(n % output.size * nHeads / output.size)] ? 0 : number);
   return { output: linear(heard, part.w_o), weights };
 };
 
@@ -254,20 +261,23 @@ class Transformer {
 
 // --- Chapter 14: what a token is drawn from. logits: one row.
 const nextProbabilities = (logits, { temperature = 1, topK = Infinity, topP = 1 }) => {
-  const order = Uint32Array.from(logits.keys())
-    .sort((a, b) => logits[b] - logits[a] || a - b);
-  const top = logits[order[0]], kept = new Float64Array(logits.length);
-  order.slice(0, temperature ? topK : 1).forEach(id => {
-    kept[id] = temperature ? Math.exp((logits[id] - top) / temperature) : 1;
-  });
-  const total = kept.reduce((a, b) => a + b);
-  let above = 0;
-  for (const id of order) {
-    const share = kept[id] / total;
-    if (topP < 1 && above >= topP) kept[id] = 0;
-    above += share;
+  const top = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  const first = logits.indexOf(top), sum = numbers => numbers.reduce((a, b) => a + b);
+  const kept = Float64Array.from(logits, (score, id) =>
+    temperature ? Math.exp((score - top) / temperature) : +(id === first));
+  if (topK < kept.length || topP < 1) {
+    const order = Uint32Array.from(logits.keys())
+      .sort((a, b) => logits[b] - logits[a] || a - b);
+    order.slice(topK).forEach(id => { kept[id] = 0; });
+    const total = sum(kept);
+    let above = 0;
+    for (const id of order) {
+      const share = kept[id] / total;
+      if (topP < 1 && above >= topP) kept[id] = 0;
+      above += share;
+    }
   }
-  const left = kept.reduce((a, b) => a + b);
+  const left = sum(kept);
   return kept.map(weight => weight / left);
 };
 
