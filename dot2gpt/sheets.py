@@ -139,13 +139,6 @@ def copy_of(chapter):
     return others[0] if len(others) == 1 else None
 
 
-def title(chapter):
-    """The title of a chapter, as its sheet has it: `# Exercises: Title`."""
-    cells = _cells(_parse(chapter.released)[0], chapter.released)
-    heads = re.search(r"^# (?:Exercises: )?(.+)$", cells[0]["source"], re.MULTILINE)
-    return heads[1] if heads else chapter.name
-
-
 def started_sheets(root):
     """The sheets that the learner has started, in the order of the chapters."""
     return [path for path in map(copy_of, chapters(root).values()) if path]
