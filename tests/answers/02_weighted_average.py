@@ -794,6 +794,7 @@ EQUIVALENT = {
         "scores[:2] = …": "a tie between two, at any height",
         "return rounded(scores)": "whole scores are right ones",
     },
+    "softmax_backward": {"…detach()…": "nobody differentiates a gradient again"},
     "limits": {
         "largest = (scores >= …": "none is above the largest",
         "largest = (scores == scores.amax(1, …": "scores have two axes",
