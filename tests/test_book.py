@@ -78,6 +78,7 @@ def test_page_asks_nobody_for_anything(page):
     outside = [url for _, url in loads if re.match(r"(\w+:)?//", url)]
     assert not outside, outside
     script = "\n".join(s.text for s in soup(page).find_all("script", src=False))
+    script = re.sub(r"[A-Za-z0-9+/=]{200,}", "", script)  # weights, the search's texts
     assert "unpkg.com" not in script and "cdn" not in script.lower()
 
 
