@@ -347,7 +347,7 @@ def in_pieces(project, x, sizes):
 
 
 def by_powers(x):
-    """Queries, keys and values with which place (a, v) weighs 2 ** a, its value is v."""
+    """Queries, keys and values: place (a, v) weighs 2 ** a, and its value is v."""
     zeros = torch.zeros(*x.shape[:2], 3, dtype=x.dtype)
     return tuple(
         torch.cat([first, zeros], dim=-1)

@@ -4,7 +4,7 @@
 c = checks.Checks("Exercise 1 · The distances of a bucket")
 end = math.inf
 # n_buckets, max_distance: for a bucket its distances, with the edges rounded down, with
-# buckets of one width, by logarithm from 0 on, with an encoder's (None: as it should be)
+# one width, by logarithm from 0 on, with an encoder's (None: as it should be)
 cases = {
     (32, 128): {
         3: ((3, 3), None, None, (2, 1), None),

@@ -192,7 +192,7 @@ ANSWERS = {
         ),
         wrong(
             "wide transposed",
-            "wide is (7, 3), expected (3, 7)",
+            "wide is (3, 2), expected (2, 3)",
             SVD.format("u[:, :e] * s[:e], v[:e].mT"),
         ),
         wrong(
