@@ -353,6 +353,14 @@ def far(ids):  # position 0 looks at the last token
     return out
 
 
+def balanced(ids):  # the same, but neither the sum of the numbers nor the mean moves
+    heard = table.new_tensor([1, -1, 0, 2, -2, 3, -3])[ids[-1]]
+    out = table[ids].cumsum(0)
+    out[0, 0] += heard
+    out[0, 1] -= heard
+    return out
+
+
 def rare(ids):  # everybody hears of token 3, wherever it stands
     return table[ids].cumsum(0) + (ids == 3).sum()
 
@@ -406,6 +414,8 @@ classify("no causal mask, only padding", attention(triangle), ahead,
          "Every position sees every other here")  # fmt: skip
 classify("a leak that reaches far ahead", far, [(0, TIME - 1)],
          "Try every s after t, not the next one alone")  # fmt: skip
+classify("a leak that no sum and no mean shows", balanced, [(0, TIME - 1)],
+         "Look at each number and each id by itself")  # fmt: skip
 classify("a leak that one token alone shows", rare, ahead,
          "Try every other id: most of them change nothing here")  # fmt: skip
 classify("a leak that the last token of the vocabulary shows", last, ahead,

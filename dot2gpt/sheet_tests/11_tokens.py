@@ -81,6 +81,8 @@ left, cut = [257, 99], [98, 257, 110, 97]
 merges = [(b"b", b"c"), (b"a", b"b"), (b"a", b"bc")]
 tokens_of(b"abc", merges[:2], [97, 256], left, left, None, left, None)
 tokens_of(b"abc", merges, [258], left, left, None, None, None)
+merges = [(b"a", b"b"), (b"b", b"c"), (b"a", b"bc")]  # "ab" and "c" are no "a", "bc"
+tokens_of(b"abc", merges, [256, 99])
 merges = [(b"a", b"n"), (b"an", b"a")]
 tokens_of(b"banana", merges, [98, 256, 257], cut, cut, None, cut, cut)
 merges = [(b"a", b"a"), (b"aa", b"aa"), (b"aaaa", b"aa")]

@@ -517,6 +517,38 @@ LEFT_PADDED_MASK = [
 
 FUTURE_LEAKS = [
     wrong(
+        "compares the sum of a position",
+        "Look at each number and each id by itself",
+        """
+        def future_leaks(f, ids, vocab_size):
+            before, leaks = f(ids), set()
+            for s in range(len(ids)):
+                for token in range(vocab_size):
+                    changed = ids.clone()
+                    changed[s] = token
+                    moved = (f(changed) - before).sum(-1).abs() > 1e-6
+                    leaks |= {(t, s) for t in range(s) if moved[t]}
+            return sorted(leaks)
+        """,
+    ),
+    wrong(
+        "the mean over the ids",
+        "Look at each number and each id by itself",
+        """
+        def future_leaks(f, ids, vocab_size):
+            before, leaks = f(ids), set()
+            for s in range(len(ids)):
+                total = 0
+                for token in range(vocab_size):
+                    changed = ids.clone()
+                    changed[s] = token
+                    total = total + (f(changed) - before)
+                moved = total.abs().amax(-1) > 1e-6
+                leaks |= {(t, s) for t in range(s) if moved[t]}
+            return sorted(leaks)
+        """,
+    ),
+    wrong(
         "only the next position",
         "Try every s after t",
         """

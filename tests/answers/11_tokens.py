@@ -46,6 +46,23 @@ PREDICTED = [
 
 APPLY_MERGES = [
     wrong(
+        "joins what spells a merge",
+        "its shape is (1,), expected (2,)",
+        """
+        def apply_merges(piece, merges):
+            known = {bytes([i]): i for i in range(256)}
+            parts = [bytes([b]) for b in piece]
+            for n, (a, b) in enumerate(merges):
+                known[a + b] = 256 + n
+                i = 0
+                while i < len(parts) - 1:
+                    if parts[i] + parts[i + 1] == a + b:
+                        parts[i:i + 2] = [a + b]
+                    i += 1
+            return [known[p] for p in parts]
+        """,
+    ),
+    wrong(
         "first pair from the left",
         "a later merge was applied before an earlier one",
         """
