@@ -218,7 +218,8 @@ def test_a_model_is_not_overwritten_nor_resumed_as_another(text, capsys):
     assert cli.main("train --out gpt --resume --width 8".split()) == 2
     assert "begun with --width 6, not 8" in capsys.readouterr().err
     Path("other.txt").write_text(TEXT + "more")
-    assert cli.main("train --out gpt --resume --text other.txt".split()) == 2
+    other = "train --out gpt --resume --text other.txt --steps 9"
+    assert cli.main(other.split()) == 2
     assert "begun with another text" in capsys.readouterr().err
     text.write_text(TEXT + "more")
     assert cli.main("train --out gpt --resume".split()) == 2
@@ -367,6 +368,7 @@ def test_options_come_from_a_file_and_the_command_line_wins(text, capsys):
         ("steps = 'x'", "invalid int value: 'x'"),
         ("steps = [5]", "steps is not one value"),
         ("steps = ", "run.toml is no TOML"),
+        ("config = 'run.toml'", "run.toml: a file of options names no other"),
     ):
         Path("run.toml").write_text(content)
         with pytest.raises(SystemExit):

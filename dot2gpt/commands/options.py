@@ -39,6 +39,8 @@ class FromFile(argparse.Action):
         words = []
         for key, value in values.items():
             option = "--" + key.replace("_", "-")
+            if option == option_string:
+                parser.error(f"{path}: a file of options names no other")
             if isinstance(value, list | dict):
                 parser.error(f"{path}: {key} is not one value")
             if value is True:
@@ -49,7 +51,7 @@ class FromFile(argparse.Action):
         if unknown:
             parser.error(f"{path}: there is no option {unknown[0].split('=')[0]}")
         for name, value in vars(read).items():
-            if getattr(namespace, name) == parser.get_default(name):
+            if getattr(namespace, name) is parser.get_default(name):
                 setattr(namespace, name, value)
 
 

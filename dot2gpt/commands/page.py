@@ -64,4 +64,4 @@ def _first_unseen_line(folder):
         text = runs.read_text(run.settings["text"])
     except runs.GPTError as error:
         raise runs.GPTError(f"{error}: give --prompt TEXT") from None
-    return (text[len(text) * 9 // 10 :].lstrip().splitlines() or [text])[0][:60]
+    return (runs.parts(text)[1].lstrip().splitlines() or [text])[0][:60]

@@ -65,6 +65,12 @@ def read_text(path=None):
     return text
 
 
+def parts(text):
+    """The nine tenths that a model learns from, and the rest, which it never sees."""
+    cut = len(text) * 9 // 10
+    return text[:cut], text[cut:]
+
+
 def ids_of(encoding, text):
     """The ids of a text in which no token is special. Raises ValueError."""
     return getattr(encoding, "encode_ordinary", encoding.encode)(text)
@@ -90,9 +96,7 @@ def new_run(settings, text):
         vocabulary = "".join(Characters(text).characters)
         vocab_size = len(vocabulary)
     else:
-        vocab, merges = train_bpe(
-            text[: len(text) * 9 // 10], settings["vocab_size"] or BPE_SIZE
-        )
+        vocab, merges = train_bpe(parts(text)[0], settings["vocab_size"] or BPE_SIZE)
         vocabulary = [[part.hex() for part in pair] for pair in merges]
         vocab_size = len(vocab)
     return Run(settings, digest(text), vocabulary, *configs(settings, vocab_size))
@@ -170,14 +174,15 @@ def has_weights(folder):
 
 def clear(folder):
     """Remove what a training that saved no weights has left."""
-    for path in Path(folder).glob("losses.*"):
-        path.unlink()
+    for name in ("losses.csv", "losses.svg"):
+        if (Path(folder) / name).is_file():
+            (Path(folder) / name).unlink()
 
 
 def remove_partial(folder):
     """Remove what was half written when the disk was full."""
-    for path in Path(folder).glob("*.partial"):
-        path.unlink(missing_ok=True)
+    for name in ("checkpoint.pt", "best.pt"):
+        (Path(folder) / f"{name}.partial").unlink(missing_ok=True)
 
 
 def read_rows(path):
@@ -201,16 +206,10 @@ def read_checkpoint(path):
         ) from None
 
 
-def steps_done(folder):
-    """How many steps a folder's checkpoint has behind it."""
-    path = Path(folder) / "checkpoint.pt"
-    return len(read_checkpoint(path)["more"]["history"]["loss"]) if path.exists() else 0
+def goes_on(folder, run, changed):
+    """(the Run that goes on in a folder, its checkpoint or None). Raises GPTError.
 
-
-def prolong(folder, run, changed):
-    """The Run that goes on in a folder, with these settings changed. Raises GPTError.
-
-    The steps are written into its checkpoint, too, if they are others than there.
+    changed: settings that are others now. Nothing is written.
     """
     now = replace(run, settings={**run.settings, **changed})
     names = {"steps": "n_steps"}
@@ -218,9 +217,9 @@ def prolong(folder, run, changed):
     now = replace(now, training=replace(run.training, **training))
     path = Path(folder) / "checkpoint.pt"
     if not path.exists():
-        return now
+        return now, None
     state = read_checkpoint(path)
-    done, steps = len(state["more"]["history"]["loss"]), now.training.n_steps
+    done, steps = steps_done(state), now.training.n_steps
     if steps < done:
         raise GPTError(f"{folder} has done {done} steps: --steps {steps} is less")
     try:
@@ -229,11 +228,20 @@ def prolong(folder, run, changed):
         raise GPTError(
             f"{path} holds another model than model.json says: {first_line(error)}"
         ) from None
-    if state["more"]["config"]["n_steps"] != steps:
-        state["more"]["config"]["n_steps"] = steps
-        with replaced(path) as partial:
+    return now, state
+
+
+def steps_done(state):
+    """How many steps a checkpoint, or None, has behind it."""
+    return 0 if state is None else len(state["more"]["history"]["loss"])
+
+
+def prolong(folder, state, n_steps):
+    """Write into a folder's checkpoint for how many steps it is trained."""
+    if state["more"]["config"]["n_steps"] != n_steps:
+        state["more"]["config"]["n_steps"] = n_steps
+        with replaced(Path(folder) / "checkpoint.pt") as partial:
             torch.save(state, partial)
-    return now
 
 
 @contextmanager

@@ -51,6 +51,7 @@ OPTIONS += ["learning_rate", "dropout", "dtype", "seed", "accumulate", "weight_d
 OPTIONS += ["warm_up", "evaluate_every", "save_every", "begin"]
 MAY_CHANGE = {"text", "steps", "evaluate_every", "save_every"}  # when it goes on
 COLUMNS = ["step", "training", "validation", "bits_a_byte", "learning_rate"]
+PROMPT = 20  # characters of unseen text that a sample begins with
 PATIENCE = 3  # evaluations without a new best, after which a word is said
 
 
@@ -119,15 +120,18 @@ def train(arguments):
         torch.set_num_threads(arguments.threads)
     with processes.distributed() as (rank, size):
         out = print if rank == 0 else lambda *_, **__: None
-        run, text = _prepare(arguments, size)
+        run, text, state = _prepare(arguments, size)
         data = _split(run, text)
         processes.mean_over_processes(0)  # all have looked before the first one writes
         if rank == 0:
             if not arguments.resume:
                 runs.clear(arguments.out)
             runs.save_run(arguments.out, run)
+            if state is not None:
+                runs.prolong(arguments.out, state, run.training.n_steps)
+        processes.mean_over_processes(0)  # all wait until the files are there
         try:
-            model, loss = _fit(run, text, data, arguments, out)
+            model, loss = _fit(run, text, data, arguments, out, runs.steps_done(state))
         except KeyboardInterrupt as stop:
             out(f"{stop}, saved; go on with:\n  {_again(arguments.out, size)}")
             return 130
@@ -145,14 +149,15 @@ def train(arguments):
 
 
 def _prepare(arguments, size):
-    """The Run, new or to go on with, and its text; nothing is written yet."""
+    """The Run, new or to go on with, its text, and the checkpoint that it goes on from
+    or None; nothing is written yet."""
     from dot2gpt.commands import runs
 
     given = {name: getattr(arguments, name) for name in OPTIONS}
     if given["text"] is not None:
         given["text"] = os.path.abspath(given["text"])
     if arguments.resume:
-        run = _resumed(arguments.out, given)
+        run, state = _resumed(arguments.out, given)
         text = runs.read_text(given["text"] or run.settings["text"])
         if runs.digest(text) != run.digest:
             raise runs.GPTError(
@@ -165,16 +170,16 @@ def _prepare(arguments, size):
                 "--out names another folder"
             )
         text = runs.read_text(given["text"])
-        run = runs.new_run(_settings(given), text)
+        run, state = runs.new_run(_settings(given), text), None
     batch = run.settings["batch"]
     if batch < 1 or batch % size:
         parts = f" and divisible by {size}, the processes" if size > 1 else ""
         raise runs.GPTError(f"--batch {batch} is not above 0{parts}")
-    return run, text
+    return run, text, state
 
 
 def _resumed(folder, given):
-    """The Run of a folder. What was given must be what it was begun with."""
+    """Run and checkpoint of a folder. Given must be what it was begun with."""
     from dot2gpt.commands import runs
 
     run, changed = runs.load_run(folder), {}
@@ -190,7 +195,7 @@ def _resumed(folder, given):
             )
         changed[name] = value
     changed.pop("text", None)  # the same text may lie elsewhere now
-    return runs.prolong(folder, run, changed)
+    return runs.goes_on(folder, run, changed)
 
 
 def _settings(given):
@@ -220,11 +225,13 @@ class Watch:
     """What is looked at every --evaluate-every steps: losses, a sample, the best."""
 
     def __init__(self, run, text, data, arguments, out):
+        from dot2gpt.commands.runs import parts
+
         self.run, self.folder, self.out = run, arguments.out, out
         self.learn, self.unseen = data
-        tail = text[len(text) * 9 // 10 :]
+        _, tail = parts(text)
         self.bits = len(self.unseen) / len(tail.encode()) / math.log(2)  # of a nat
-        self.prompt = tail[:20]
+        self.prompt = tail[:PROMPT]
         self.path = os.path.join(arguments.out, "losses.csv")
         self.done, self.rows = 0, []
 
@@ -257,7 +264,8 @@ class Watch:
         with tqdm.external_write_mode():
             self.out(f"{self.done:6} {training:9.3f} {validation:11.3f} {bits:12.3f}")
             if len(self.rows) % 5 == 0 and self.done < last:
-                self.out(f"       {self._sample(model)!r}")
+                said = "".join(_continued(model, self.run, self.prompt, 40))
+                self.out(f"       {self.prompt + said!r}")
             self._say_if_it_rises()
         if rank_and_size()[0] == 0:
             self._write(model, better=validation < best)
@@ -272,19 +280,6 @@ class Watch:
         fixed = torch.Generator().manual_seed(1)
         batch, context = self.run.settings["batch"], self.run.model.context_length
         return evaluate(model, batches(ids, batch, context, fixed), 20)
-
-    def _sample(self, model):
-        import torch
-
-        from dot2gpt.generation import stream_text
-
-        device = next(model.parameters()).device
-        how = {"temperature": 0.8, "generator": torch.Generator(device).manual_seed(0)}
-        state = torch.get_rng_state()
-        pieces = stream_text(model, self.run.encoding, self.prompt, 40, **how)
-        said = self.prompt + "".join(pieces)
-        torch.set_rng_state(state)
-        return said
 
     def _say_if_it_rises(self):
         losses = [row["validation"] for row in self.rows]
@@ -320,8 +315,11 @@ def _rate(training, step):
     )
 
 
-def _fit(run, text, data, arguments, out):
-    """Train the model of a Run. Returns it and its loss on the text not learned."""
+def _fit(run, text, data, arguments, out, done):
+    """Train the model of a Run. Returns it and its loss on the text not learned.
+
+    done: how many steps are behind it.
+    """
     import torch
 
     from dot2gpt.commands import runs
@@ -346,7 +344,6 @@ def _fit(run, text, data, arguments, out):
     for name, loss in _baselines(learn, unseen, run.model.vocab_size).items():
         out(f"{name:12}{loss:.3f}")
     watch = Watch(run, text, data, arguments, out)
-    done = runs.steps_done(arguments.out) if arguments.resume else 0
     if done == run.training.n_steps:
         out(f"all {done} steps are done: --steps N goes on to the N-th")
     elif done:
@@ -371,12 +368,10 @@ def _split(run, text):
     """Ids: nine tenths of the text to learn, the rest to validate. Raises GPTError."""
     import torch
 
-    from dot2gpt.commands.runs import GPTError, ids_of
+    from dot2gpt.commands.runs import GPTError, ids_of, parts
 
-    cut, context = len(text) * 9 // 10, run.model.context_length
-    learn, unseen = (
-        torch.tensor(ids_of(run.encoding, part)) for part in (text[:cut], text[cut:])
-    )
+    context = run.model.context_length
+    learn, unseen = (torch.tensor(ids_of(run.encoding, part)) for part in parts(text))
     if len(unseen) <= context:
         raise GPTError(
             f"the text is too short: its last tenth, for validation, has "
@@ -392,18 +387,24 @@ def _baselines(learn, unseen, vocab_size):
     return {"uniform": math.log(vocab_size), "unigram": -alone[unseen].mean().item()}
 
 
-def _show_sample(model, run, text, folder):
-    """Print a continuation of the first words that the model has not seen."""
+def _continued(model, run, prompt, n_tokens):
+    """What a model writes after a prompt, piece by piece, the same each time."""
     import torch
 
     from dot2gpt.generation import stream_text
 
-    start = len(text) * 9 // 10
-    prompt = text[start : start + 20]
     generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
-    print(f"\n{prompt}", end="")
     how = {"temperature": 0.8, "generator": generator}
-    for piece in stream_text(model, run.encoding, prompt, 200, **how):
+    return stream_text(model, run.encoding, prompt, n_tokens, **how)
+
+
+def _show_sample(model, run, text, folder):
+    """Print a continuation of the first words that the model has not seen."""
+    from dot2gpt.commands.runs import parts
+
+    prompt = parts(text)[1][:PROMPT]
+    print(f"\n{prompt}", end="")
+    for piece in _continued(model, run, prompt, 200):
         print(piece, end="", flush=True)
     name = shlex.quote(folder)
     print(f"\n\nmore: python -m dot2gpt generate --model {name} --prompt TEXT")
