@@ -342,6 +342,18 @@ def test_a_damaged_checkpoint_is_said_in_one_sentence(text, capsys, damage, says
     assert Path("gpt/checkpoint.pt").read_bytes() == before
 
 
+@pytest.mark.parametrize("content", ["a,b\n1,2\n", "step,validation\n1\n"])
+def test_a_damaged_table_of_losses_is_said_in_one_sentence(text, capsys, content):
+    assert train("--text", text, "--out", "gpt") == 0
+    Path("gpt/losses.csv").write_text(content)
+    before = Path("gpt/checkpoint.pt").read_bytes()
+    capsys.readouterr()
+    code = cli.main("train --out gpt --resume".split())
+    said = capsys.readouterr().err
+    assert code == 2 and "losses.csv is damaged (" in said and said.count("\n") == 1
+    assert Path("gpt/checkpoint.pt").read_bytes() == before
+
+
 def test_a_full_disk_leaves_the_checkpoint_before_it(text):
     """Files may not grow beyond a size that model.json fits and weights do not."""
     assert train("--text", text, "--out", "gpt") == 0

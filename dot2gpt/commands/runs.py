@@ -186,12 +186,18 @@ def remove_partial(folder):
 
 
 def read_rows(path):
-    """The rows of losses.csv as numbers; [] if there is none."""
+    """The rows of losses.csv as numbers; [] if there is none. Raises GPTError."""
     if not Path(path).exists():
         return []
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    return [{**row, "step": int(row["step"])} for row in rows]
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = [{k: float(v) for k, v in r.items()} for r in csv.DictReader(file)]
+        return [
+            {**r, "step": int(r["step"]), "validation": r["validation"]} for r in rows
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        said = first_line(error)
+        raise GPTError(f"{path} is damaged ({said}): remove it to go on") from None
 
 
 def read_checkpoint(path):
