@@ -401,16 +401,19 @@ def forbid(*names):
         is what PyTorch's functions come down to: with "torch.ops.aten.mm", whatever
         multiplies two matrices raises. Compute reference values before the block.
     """
-    targets = {_resolve(name): name for name in names}
-    undo, elsewhere = [], {}
+    undo, elsewhere, watch = [], {}, sys.getprofile()
+    sys.setprofile(None)  # a row's watch would be told of each of 50,000 names
     try:
+        targets = {_resolve(name): name for name in names}
         for target, name in targets.items():
             if not _block(target, name, undo):
                 elsewhere[target] = _refuse(name)
         undo.append(_replace_everywhere(elsewhere))
         with _torch_guards(targets):
+            sys.setprofile(watch)
             yield
     finally:
+        sys.setprofile(watch)
         for restore in reversed(undo):
             restore()
 

@@ -1,6 +1,7 @@
 """The words a learner reads: each kind of wrong answer gives its own row."""
 
 import math
+import sys
 import types
 from decimal import Decimal
 from fractions import Fraction
@@ -642,3 +643,23 @@ def test_by_hand_lets_the_row_compare_and_says_which_kinds_there_are():
         ]
     with pytest.raises(ValueError, match="no kind 'sofmax'; there are .*'softmax'"):
         checks.by_hand("sofmax")
+
+
+def test_a_rows_watch_is_not_told_of_what_forbid_itself_does():
+    told = []
+
+    def watch(frame, event, _):
+        told.append(event)
+
+    sys.setprofile(watch)
+    try:
+        with checks.by_hand("cross-entropy", "autograd"):
+            kept = sys.getprofile()
+        with pytest.raises(ValueError, match="no 'torch.nothing'"):
+            with checks.forbid("torch.nothing"):
+                pass
+        kept_after_an_error = sys.getprofile()
+    finally:
+        sys.setprofile(None)
+    assert kept is watch and kept_after_an_error is watch
+    assert 0 < len(told) < 1000  # tens of thousands else: a second for each check

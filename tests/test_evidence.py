@@ -254,6 +254,7 @@ def test_ctrl_c_ends_at_once_and_says_what_is_stored():
     command = (
         "import os, signal, threading\n"
         "from tools.evidence.__main__ import run\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # nohup has none
         "stop = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
         "threading.Timer(1, stop).start()\n"
         "run([[('claims', '09_encoder/no_positions', 'x', ['0×1'])]], 1)"

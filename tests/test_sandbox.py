@@ -477,7 +477,11 @@ def test_it_has_nothing_of_who_started_it(monkeypatch):
     parent = Parent(modules=[])
     process = psutil.Process(parent.process.pid)
     assert "TOKEN" not in process.environ() and process.cwd() == "/"
-    assert sorted(os.listdir(f"/proc/{process.pid}/fd")) == ["0", "1", "2"]
+    for _ in range(300):  # while it imports, a module's file is open
+        if (open_now := sorted(os.listdir(f"/proc/{process.pid}/fd"))) == list("012"):
+            break
+        time.sleep(0.1)
+    assert open_now == ["0", "1", "2"]
     parent.close()
 
 

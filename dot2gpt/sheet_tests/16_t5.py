@@ -255,14 +255,11 @@ for n_queries, n_keys, n_heads, n_buckets, m in cases:
     at = n_keys - n_queries
 
     def biases(sign=1, start=at, both=False, n=n_buckets, m=m):
-        buckets = [
-            [
-                int(relative_bucket(torch.tensor(sign * (j - i - start)), n, m, both))
-                for j in range(n_keys)
-            ]
-            for i in range(n_queries)
+        apart = [
+            [sign * (j - i - start) for j in range(n_keys)] for i in range(n_queries)
         ]
-        return table[torch.tensor(buckets)].movedim(-1, 0) * seen
+        buckets = relative_bucket(torch.tensor(apart), n, m, both)
+        return table[buckets].movedim(-1, 0) * seen
 
     def call(table=table):
         with checks.by_hand("relative biases"):
