@@ -26,8 +26,11 @@ def pytest_collection_modifyitems(items):
 
 
 def chromium():
-    """The path of the system's Chromium, or None."""
-    names = ("chromium", "chromium-browser", "google-chrome")
+    """The path of the system's Chromium, or None.
+
+    Debian's headless shell has no windows to make: it takes a quarter less time.
+    """
+    names = "chromium-headless-shell chromium chromium-browser google-chrome".split()
     return next(filter(None, map(shutil.which, names)), None)
 
 

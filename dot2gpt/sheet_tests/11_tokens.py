@@ -65,7 +65,7 @@ def tokens_of(piece, merges, want, *wrong):
         f"{piece!r}, {len(merges)} merges",
         call,
         want,
-        mistakes=dict(zip(whys, wrong or [None] * 5))
+        mistakes=dict(zip(whys, [*wrong, *[None] * len(whys)]))
         | {"nothing was joined": list(piece)},
     )
 
@@ -76,13 +76,16 @@ whys = (
     "pairs that overlap were joined from the right: begin on the left",
     "the longest token was taken: training joined in order, not by length",
     "each merge was applied in one place only: join the pair everywhere",
+    "two tokens were joined that only spell what the merge spells",
 )
 left, cut = [257, 99], [98, 257, 110, 97]
 merges = [(b"b", b"c"), (b"a", b"b"), (b"a", b"bc")]
 tokens_of(b"abc", merges[:2], [97, 256], left, left, None, left, None)
 tokens_of(b"abc", merges, [258], left, left, None, None, None)
 merges = [(b"a", b"b"), (b"b", b"c"), (b"a", b"bc")]  # "ab" and "c" are no "a", "bc"
-tokens_of(b"abc", merges, [256, 99])
+tokens_of(b"abc", merges, [256, 99], None, [258], None, [258], None, [258])
+merges, ahead = [*merges, (b"c", b"a")], [259, 257]
+tokens_of(b"cabc", merges, [99, 256, 99], ahead, ahead, None, ahead, None, [99, 258])
 merges = [(b"a", b"n"), (b"an", b"a")]
 tokens_of(b"banana", merges, [98, 256, 257], cut, cut, None, cut, cut)
 merges = [(b"a", b"a"), (b"aa", b"aa"), (b"aaaa", b"aa")]

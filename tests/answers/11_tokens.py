@@ -47,7 +47,7 @@ PREDICTED = [
 APPLY_MERGES = [
     wrong(
         "joins what spells a merge",
-        "its shape is (1,), expected (2,)",
+        "two tokens were joined that only spell what the merge spells",
         """
         def apply_merges(piece, merges):
             known = {bytes([i]): i for i in range(256)}
