@@ -63,7 +63,7 @@ CUT_CODE = """() => [...document.querySelectorAll('main pre')]
 # What passes is not described: that takes most of the time.
 AXE = """async rules => (await axe.run(
     {exclude: [['th:has(mjx-assistive-mml)']]},
-    {preload: false, resultTypes: ['violations'], ...(rules && {runOnly: rules})}
+    {resultTypes: ['violations'], ...(rules && {runOnly: rules})}
   )).violations.flatMap(
   v => v.nodes.slice(0, 3).map(n => `${v.id}: ${n.html.slice(0, 120)}`))"""
 # Thousands of tokens of code have a few dozen colours: keep one token of each kind.

@@ -156,12 +156,12 @@ def test_the_working_folder_can_be_written_and_the_root_not(kernel):
     kernel.run("import os; open('notes', 'w').write('x'); os.remove('notes')")
     paths = ["/x", "/root/x", "/home/x"]
     ours = REPOSITORY / "x"
-    if not any(ours.is_relative_to(scratch) for scratch in spec.SCRATCH):
+    if os.getuid() == 0 or not any(map(ours.is_relative_to, spec.SCRATCH)):
         paths.append(str(ours))
     for path in paths:
         with pytest.raises(RuntimeError, match="Error"):
             kernel.run(f"open({path!r}, 'w')")
-    with suppress(RuntimeError):  # a course in /tmp: what is above it is scratch, too
+    with suppress(RuntimeError):  # an ordinary user's /tmp/course lies in scratch
         kernel.run(f"open({str(ours)!r}, 'w')")
     assert not ours.exists()
 
