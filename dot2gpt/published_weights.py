@@ -32,6 +32,41 @@ def gpt2_config(weights, n_heads=None):
     )
 
 
+# Parts of the names of a GPT's weights, and what GPT-2 calls them.
+GPT2_NAMES = {
+    "layers.": "h.",
+    "norm_1": "ln_1",
+    "norm_2": "ln_2",
+    "attention.w_qkv": "attn.c_attn",
+    "attention.w_o": "attn.c_proj",
+    "feed_forward.widen": "mlp.c_fc",
+    "feed_forward.narrow": "mlp.c_proj",
+    "tokens.": "wte.",
+    "positions.": "wpe.",
+    "norm.": "ln_f.",
+    "head.": "lm_head.",
+}
+
+
+def renamed(name):
+    """GPT-2's name of a weight of a GPT, and whether it is stored turned there."""
+    turned = "attention" in name or "feed_forward" in name
+    for ours, theirs in GPT2_NAMES.items():
+        name = name.replace(ours, theirs)
+    return name, turned
+
+
+def as_gpt2(model):
+    """A GPT's weights as GPT-2 stores them: {name: tensor}, a tied table once."""
+    theirs = {}
+    for name, weight in model.state_dict().items():
+        their_name, turned = renamed(name)
+        theirs[their_name] = (weight.t() if turned else weight).contiguous()
+    if model.config.tied:
+        del theirs["lm_head.weight"]
+    return theirs
+
+
 def gpt2_weights(weights, model):
     """GPT-2's weights under the names of a GPT; its linear maps are turned.
 
@@ -39,25 +74,11 @@ def gpt2_weights(weights, model):
     """
     weights = {name.removeprefix("transformer."): w for name, w in weights.items()}
     weights.setdefault("lm_head.weight", weights["wte.weight"])
-    theirs = {"tokens": "wte", "positions": "wpe", "norm": "ln_f", "head": "lm_head"}
-    parts = {
-        "norm_1": "ln_1",
-        "norm_2": "ln_2",
-        "attention.w_qkv": "attn.c_attn",
-        "attention.w_o": "attn.c_proj",
-        "feed_forward.widen": "mlp.c_fc",
-        "feed_forward.narrow": "mlp.c_proj",
-    }
-    for n in range(model.config.n_layers):
-        for mine, part in parts.items():
-            theirs[f"layers.{n}.{mine}"] = f"h.{n}.{part}"
     ours = {}
     for name, want in model.state_dict().items():
-        place, _, kind = name.rpartition(".")
-        source = f"{theirs[place]}.{kind}"
+        source, turned = renamed(name)
         if source not in weights:
             raise ValueError(f"{source!r} is missing: not GPT-2's weights")
-        turned = "attention" in place or "feed_forward" in place
         ours[name] = weights[source].t() if turned else weights[source]
         if ours[name].shape != want.shape:
             size, need = tuple(ours[name].shape), tuple(want.shape)
@@ -93,17 +114,41 @@ def pretrained_file(name, file):
         raise FileNotFoundError(lacks) from None
 
 
+# What a config.json may say of the computation, with the one value that a GPT has.
+GPT2_COMPUTES = {
+    "model_type": "gpt2",
+    "activation_function": "gelu_new",
+    "layer_norm_epsilon": 1e-5,
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+    "add_cross_attention": False,
+}
+
+
 def read_pretrained(name):
     """The weights and n_heads of a published GPT-2: (dict, int).
 
-    name: a folder with config.json and model.safetensors, or a name on the Hugging Face
-    hub ("gpt2", "gpt2-medium", ...). Raises what pretrained_file does, and ValueError
-    for another kind of model.
+    name: a folder with config.json and model.safetensors, in one file or in the parts
+    of an index, or a name on the Hugging Face hub ("gpt2", "gpt2-medium", ...). Raises
+    what pretrained_file does, and ValueError for a model that computes otherwise.
     """
     from safetensors.torch import load_file
 
-    config = json.loads(pretrained_file(name, "config.json").read_text("utf-8"))
-    kind = config.get("model_type"), config.get("activation_function", "gelu_new")
-    if kind != ("gpt2", "gelu_new"):
-        raise ValueError(f"{str(name)!r} is {kind}, expected ('gpt2', 'gelu_new')")
-    return load_file(pretrained_file(name, "model.safetensors")), config["n_head"]
+    def read_json(file):
+        return json.loads(pretrained_file(name, file).read_text("utf-8"))
+
+    config = {**GPT2_COMPUTES, "n_head": None, **read_json("config.json")}
+    for key, ours in GPT2_COMPUTES.items():
+        if config[key] != ours:
+            raise ValueError(f"config.json has {key}={config[key]!r}, not {ours!r}")
+    try:
+        weights = load_file(pretrained_file(name, "model.safetensors"))
+    except FileNotFoundError as missing:
+        try:
+            index = read_json("model.safetensors.index.json")
+        except FileNotFoundError:
+            raise missing from None
+        weights = {}
+        for file in sorted(set(index["weight_map"].values())):
+            weights |= load_file(pretrained_file(name, file))
+    return weights, config["n_head"]

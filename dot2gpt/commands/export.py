@@ -17,20 +17,6 @@ tokenizer.json.
 transformers reads it: AutoModelForCausalLM.from_pretrained("my_gpt2"), and so does
 AutoTokenizer. The logits are equal, the ids too.
 """
-# Names of a GPT's weights and of GPT-2's, read the other way in published_weights.py.
-NAMES = {
-    "layers.": "transformer.h.",
-    "norm_1": "ln_1",
-    "norm_2": "ln_2",
-    "attention.w_qkv": "attn.c_attn",
-    "attention.w_o": "attn.c_proj",
-    "feed_forward.widen": "mlp.c_fc",
-    "feed_forward.narrow": "mlp.c_proj",
-    "tokens.": "transformer.wte.",
-    "positions.": "transformer.wpe.",
-    "norm.": "transformer.ln_f.",
-    "head.": "lm_head.",
-}
 
 
 def add_export(commands):
@@ -48,6 +34,7 @@ def export(arguments):
     from safetensors.torch import save_file
 
     from dot2gpt.commands.runs import GPTError, has_weights, load_model
+    from dot2gpt.published_weights import as_gpt2
 
     folder = Path(arguments.out)
     if folder.exists() and any(folder.iterdir()):
@@ -55,15 +42,10 @@ def export(arguments):
     if not has_weights(arguments.model):
         raise GPTError(f"{arguments.model} holds no model that `train` wrote")
     model, encoding, _ = load_model(arguments.model)
-    weights = {}
-    for name, weight in model.state_dict().items():
-        theirs = name
-        for ours, other in NAMES.items():
-            theirs = theirs.replace(ours, other)
-        turned = "attn" in theirs or "mlp" in theirs
-        weights[theirs] = (weight.t() if turned else weight).contiguous()
-    if model.config.tied:
-        del weights["lm_head.weight"]
+    weights = {
+        name if name == "lm_head.weight" else f"transformer.{name}": weight
+        for name, weight in as_gpt2(model).items()
+    }
     folder.mkdir(parents=True, exist_ok=True)
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     _write(folder / "config.json", config_of(model.config))
