@@ -86,12 +86,15 @@ def look_up(table, ids, what):
     """
     if ids.dim() != 2:
         raise ValueError(f"{what} ids are {tuple(ids.shape)}, expected (batch, time)")
-    bad = ids[(ids < 0) | (ids >= table.num_embeddings)]
-    if len(bad):
+    try:
+        return table(ids)
+    except (IndexError, RuntimeError):  # a CPU's; for a look before, a GPU would wait
+        bad, n_rows = ids[(ids < 0) | (ids >= len(table.weight))], len(table.weight)
+        if not len(bad):
+            raise
         raise ValueError(
-            f"{what} id {bad[0].item()} has no row in a table of {table.num_embeddings}"
-        )
-    return table(ids)
+            f"{what} id {bad[0].item()} has no row in a table of {n_rows}"
+        ) from None
 
 
 class BERTEmbedding(nn.Module):

@@ -139,13 +139,16 @@ class Transformer(nn.Module):
     def embed(self, table, ids):
         """ids: (batch, time). Returns (batch, time, d_model), positions added, dropout
         over the sum. Raises ValueError for an id that has no row in the table."""
-        bad = ids[(ids < 0) | (ids >= table.num_embeddings)]
-        if len(bad):
+        try:
+            rows = table(ids)
+        except IndexError:  # a CPU's; for a look before, a GPU would wait
+            n_rows = table.num_embeddings
+            bad = ids[(ids < 0) | (ids >= n_rows)][0].item()
             raise ValueError(
-                f"id {bad[0].item()} is outside the vocabulary of"
-                f" {table.num_embeddings} tokens"
-            )
-        x = math.sqrt(self.config.d_model) * table(ids)
+                f"id {bad} is outside the vocabulary of {n_rows} tokens"
+            ) from None
+        x = math.sqrt(self.config.d_model) * rows
+
         return self.dropout(x + sinusoidal_positions(*x.shape[1:]).to(x))
 
     def encode(self, source, source_mask=None):

@@ -8,7 +8,7 @@ from torch import nn
 from dot2gpt.multi_head import MultiHeadAttention
 
 
-def _angles(positions, size, base=10_000.0):
+def position_angles(positions, size, base=10_000.0):
     """positions / base^(2i / size) for the pairs i = 0, 1, …, size / 2 - 1.
 
     positions: (...). Returns (..., size / 2), float64: large angles need the digits.
@@ -25,7 +25,7 @@ def sinusoidal_positions(time, d_model):
     """
     if d_model % 2:
         raise ValueError(f"d_model={d_model} is odd: sines and cosines come in pairs")
-    angles = _angles(torch.arange(time), d_model)
+    angles = position_angles(torch.arange(time), d_model)
     return torch.stack([angles.sin(), angles.cos()], -1).flatten(-2).float()
 
 
@@ -55,7 +55,7 @@ def rotary(x, positions, base=10_000.0):
     """
     if x.shape[-1] % 2:
         raise ValueError(f"d_k={x.shape[-1]} is odd: rotary turns pairs of dimensions")
-    angles = _angles(positions, x.shape[-1], base)
+    angles = position_angles(positions, x.shape[-1], base)
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     even, odd = x[..., 0::2], x[..., 1::2]
     turned = torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1)

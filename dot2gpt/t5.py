@@ -174,6 +174,13 @@ class T5Config:
             raise ValueError(
                 f"d_model={self.d_model} is not divisible by n_heads={self.n_heads}"
             )
+        if self.n_buckets < 4:  # near and far, on the left and on the right
+            raise ValueError(f"n_buckets={self.n_buckets} is not 4 or more")
+        if self.max_distance <= self.n_buckets // 2:
+            raise ValueError(
+                f"max_distance={self.max_distance} is not above {self.n_buckets // 2}, "
+                f"the half of n_buckets that is exact"
+            )
 
 
 class T5Layer(nn.Module):

@@ -278,8 +278,9 @@ def save_gpt2(folder, vocab, merges):
 def load_gpt2(folder):
     """Read vocab.json and merges.txt as GPT-2 has them.
 
-    Returns vocab {id: bytes} and merges [(bytes, bytes)], as `train_bpe`. Raises
-    ValueError for a letter of no byte, and a line of merges.txt that is no pair.
+    Returns vocab {id: bytes} and merges [(bytes, bytes)], as `train_bpe`. Its ids need
+    not be in the order of the merges: gpt2_encoding keeps them, encoding(merges) does
+    not. Raises ValueError for a letter of no byte, and a line that is no pair.
     """
     values = {letter: byte for byte, letter in byte_letters().items()}
 
@@ -299,6 +300,18 @@ def load_gpt2(folder):
                 raise ValueError(f"merges.txt, line {number}: {line!r} is no pair")
             merges.append(tuple(map(read, words)))
     return {id: read(word) for word, id in ids.items()}, merges
+
+
+def gpt2_encoding(folder):
+    """The encoding of vocab.json and merges.txt, with the ids of vocab.json.
+
+    Tokens that are neither a byte nor made by a merge are special. Raises as load_gpt2.
+    """
+    vocab, merges = load_gpt2(folder)
+    made = {bytes([byte]) for byte in range(256)} | {a + b for a, b in merges}
+    ranks = {token: id for id, token in vocab.items() if token in made}
+    special = {t.decode(): id for id, t in vocab.items() if t not in made}
+    return encoding(ranks, special, pattern="gpt2", name="gpt2")
 
 
 def save_tiktoken(path, ranks):

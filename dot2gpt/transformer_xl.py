@@ -9,17 +9,15 @@ from torch import nn
 
 from dot2gpt.block import FeedForward, Residual
 from dot2gpt.multi_head import merge_heads, split_heads
-from dot2gpt.positions import sinusoidal_positions
+from dot2gpt.positions import position_angles
 from dot2gpt.scaling import scaled_dot_product_attention
 
 
 def distance_codes(distances, d_model):
     """Sines and cosines of distances: ints (n,), of either sign, to (n, d_model), with
     the wavelengths of `sinusoidal_positions`."""
-    codes = sinusoidal_positions(int(distances.abs().max()) + 1, d_model)
-    codes = codes.to(distances.device)[distances.abs()]
-    codes[:, 0::2] *= distances.sign()[:, None]  # sin(-x) = -sin(x), cos(-x) = cos(x)
-    return codes
+    angles = position_angles(distances, d_model)
+    return torch.stack([angles.sin(), angles.cos()], -1).flatten(-2).float()
 
 
 class RelativeAttention(nn.Module):
@@ -44,13 +42,14 @@ class RelativeAttention(nn.Module):
         self.u = nn.Parameter(torch.zeros(n_heads, 1, d_model // n_heads))
         self.v = nn.Parameter(torch.zeros(n_heads, 1, d_model // n_heads))
 
-    def forward(self, query, key, distance, mask=None):
+    def forward(self, query, key, distance, mask=None, span=None):
         """query: (batch, n_queries, d_model). key: (batch, n_keys, d_model), also the
         values. distance: ints (n_queries, n_keys), place of the query minus place of
         the key. mask: bool, True means "may attend", broadcastable to (batch, n_heads,
-        n_queries, n_keys). Returns (output, weights): the shape of query, and
-        (batch, n_heads, n_queries, n_keys)."""
-        first, last = int(distance.min()), int(distance.max())
+        n_queries, n_keys). span: the smallest and the largest distance; looked for if
+        left out, for which a GPU waits. Returns (output, weights): the shape of query,
+        and (batch, n_heads, n_queries, n_keys)."""
+        first, last = span or (int(distance.min()), int(distance.max()))
         every = torch.arange(first, last + 1, device=query.device)
         codes = distance_codes(every, query.shape[-1]).to(query.dtype)
         projected = self.w_q(query), self.w_k(key), self.w_v(key), self.w_r(codes)
@@ -108,9 +107,9 @@ class TransformerXLLayer(nn.Module):
         time, n_keys = x.shape[1], keys.shape[1]
         place = torch.arange(n_keys, device=x.device)
         distance = place[-time:, None] - place
-        seen = distance >= 0
+        seen, span = distance >= 0, (1 - time, n_keys - 1)
         x = self.around_attention(
-            x, lambda x: self.attention(x, keys, distance, seen)[0]
+            x, lambda x: self.attention(x, keys, distance, seen, span)[0]
         )
         return self.around_feed_forward(x, self.feed_forward)
 

@@ -55,12 +55,14 @@ class XLNetLayer(nn.Module):
         self.around_attention = Residual(config.d_model, dropout=config.dropout)
         self.around_feed_forward = Residual(config.d_model, dropout=config.dropout)
 
-    def forward(self, stream, content, distance, mask):
+    def forward(self, stream, content, distance, mask, span=None):
         """stream: (batch, time, d_model), the queries. content: (batch, time, d_model),
-        the keys and values. mask: bool (batch, 1, time, time). Shape stays."""
+        the keys and values. mask: bool (batch, 1, time, time). distance, span: as in
+        RelativeAttention. Shape stays."""
         stream = self.around_attention(
-            stream, lambda x: self.attention(x, content, distance, mask)[0]
+            stream, lambda x: self.attention(x, content, distance, mask, span)[0]
         )
+
         return self.around_feed_forward(stream, self.feed_forward)
 
 
@@ -82,12 +84,14 @@ class XLNet(nn.Module):
         turn came before."""
         content = self.tokens(ids)
         query = self.blank.expand_as(content)
-        place = torch.arange(ids.shape[1], device=ids.device)
-        distance = place[:, None] - place
+        time = ids.shape[1]
+        place = torch.arange(time, device=ids.device)
+        distance, span = place[:, None] - place, (1 - time, time - 1)
         sees_itself, sees_before = (m.unsqueeze(1) for m in permutation_masks(rank))
         for layer in self.layers:
-            query = layer(query, content, distance, sees_before)
-            content = layer(content, content, distance, sees_itself)
+            query = layer(query, content, distance, sees_before, span)
+            content = layer(content, content, distance, sees_itself, span)
+
         return self.head(query)
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from dot2gpt import __main__ as cli
 from dot2gpt.commands import runs
 from dot2gpt.gpt import default_config
-from dot2gpt.tokens import save_gpt2, train_bpe
+from dot2gpt.tokens import gpt2_encoding, save_gpt2, train_bpe
 from dot2gpt.training import cosine_schedule, load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -491,7 +491,8 @@ def test_a_published_gpt2_writes_what_hugging_face_writes(tmp_path, capsys):
     capsys.readouterr()
     more = ["--temperature", 0, "--tokens", 20]
     assert generate("--model", tmp_path, "--prompt", "the cat", *more) == 0
-    words, end = runs.gpt2_encoding(tmp_path)
+    words = gpt2_encoding(tmp_path)
+    end = words.eot_token
     prompt = torch.tensor([words.encode("the cat")])
     options = {"max_new_tokens": 20, "do_sample": False, "eos_token_id": end}
     ids = theirs.generate(prompt, pad_token_id=end, **options)[0].tolist()

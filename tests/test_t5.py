@@ -193,3 +193,10 @@ def test_what_cannot_be_is_refused():
         T5Config(**SIZES | {"d_model": 10})
     with pytest.raises(ValueError, match="n_buckets=0 is not 1 or more"):
         T5Config(**SIZES, n_buckets=0)
+    with pytest.raises(ValueError, match="n_buckets=3 is not 4 or more"):
+        T5Config(**SIZES, n_buckets=3)
+    with pytest.raises(ValueError, match="max_distance=16 is not above 16, the half"):
+        T5Config(**SIZES, n_buckets=32, max_distance=16)
+    for n_buckets in range(4, 12):  # all that is let through computes
+        model, ids = small_t5(n_buckets=n_buckets, max_distance=6), torch.arange(9)
+        assert model(ids[None], ids[None]).isfinite().all()

@@ -17,6 +17,7 @@ from dot2gpt.tokens import (
     byte_letters,
     encode_file,
     encoding,
+    gpt2_encoding,
     last_cut,
     load_gpt2,
     load_tiktoken,
@@ -274,6 +275,10 @@ def test_gpt2_files_round_trip_and_tiktoken_reads_them(tmp_path):
         for enc in (renumbered, ours)
     ]
     assert shown[0] == shown[1]
+    kept = gpt2_encoding(tmp_path)
+    assert kept.encode_ordinary(text) == renumbered.encode_ordinary(text)
+    assert kept.encode_single_token(END) == len(vocab) - 1
+    assert kept.encode_ordinary(text) != ours.encode_ordinary(text)
 
 
 def test_tiktoken_files_round_trip_and_tiktoken_reads_them(tmp_path, merges):

@@ -17,7 +17,7 @@ import torch
 
 from dot2gpt.corpus import textbook
 from dot2gpt.gpt import GPT, Characters, GPTConfig, default_config
-from dot2gpt.tokens import encoding, load_gpt2, train_bpe
+from dot2gpt.tokens import encoding, gpt2_encoding, train_bpe
 from dot2gpt.training import TrainConfig, load_checkpoint
 
 BPE_SIZE = 1024  # tokens; their training takes a second on the textbook
@@ -324,7 +324,7 @@ def load_published(name):
 
             for file in ("vocab.json", "merges.txt"):
                 folder = Path(hf_hub_download(name, file)).parent
-        words, end = gpt2_encoding(folder)
+        words = gpt2_encoding(folder)
     except ModuleNotFoundError as error:
         raise GPTError(
             f"published models need the package {error.name}: pip install {error.name}"
@@ -341,20 +341,9 @@ def load_published(name):
             f"{name}: the model has {model.config.vocab_size} tokens, vocab.json has "
             f"{words.n_vocab}"
         )
-    return model, words, end
-
-
-def gpt2_encoding(folder):
-    """The encoding of vocab.json and merges.txt, and the id of <|endoftext|> or None.
-
-    Tokens that are neither a byte nor made by a merge are special.
-    """
-    vocab, merges = load_gpt2(folder)
-    made = {bytes([byte]) for byte in range(256)} | {a + b for a, b in merges}
-    ranks = {token: id for id, token in vocab.items() if token in made}
-    special = {t.decode(): id for id, t in vocab.items() if t not in made}
-    words = encoding(ranks, special, pattern="gpt2", name="gpt2")
-    return words, special.get("<|endoftext|>")
+    end = "<|endoftext|>"
+    known = end in words.special_tokens_set
+    return model, words, words.encode_single_token(end) if known else None
 
 
 def first_line(error):
