@@ -208,6 +208,14 @@ def test_what_an_experiment_makes_is_refused(name):
     tagged.refuse_experiments(tagged.slice([name]))
 
 
+def test_many_functions_that_call_one_another_are_searched_once():
+    names = [f"f{n}" for n in range(40)]  # 2^38 ways lead from the last to the first
+    lines = [f"def {n}(): return [{', '.join(names[:i])}]" for i, n in enumerate(names)]
+    assert not Source("lesson x", [("\n".join(lines), False)]).trains("f39")
+    lines[0] = "def f0(model): model.step()"
+    assert Source("lesson x", [("\n".join(lines), False)]).trains("f39")
+
+
 def test_a_notebook_with_other_seeds_counts_its_asserts(tmp_path):
     cells = [
         "import random\nimport numpy as np\nimport torch",

@@ -99,17 +99,24 @@ class Source:
         made = [n for n in found if isinstance(self.statements[n].node, kinds)]
         return (made or found)[-1]
 
-    def trains(self, name, seen=()):
+    def trains(self, name):
         """Whether to work out `name` changes weights: an experiment, no definition."""
-        if name in seen or name not in self.binding:
-            return False
-        statement = self.statements[self.binding[name][0]]
-        for node in ast.walk(statement.node):
-            if isinstance(node, ast.Attribute) and node.attr == "step":
-                return True
-        if isinstance(statement.node, IMPORTS):
-            return name == "train"
-        return any(self.trains(other, {*seen, name}) for other in statement.reads)
+        waiting, seen = [name], set()
+        while waiting:
+            here = waiting.pop()
+            if here in seen or here not in self.binding:
+                continue
+            seen.add(here)
+            statement = self.statements[self.binding[here][0]]
+            if isinstance(statement.node, IMPORTS):
+                if here == "train":
+                    return True
+                continue
+            for node in ast.walk(statement.node):
+                if isinstance(node, ast.Attribute) and node.attr == "step":
+                    return True
+            waiting += statement.reads
+        return False
 
     def refuse_experiments(self, numbers):
         """Raises Missing where a slice holds what only an experiment makes."""
