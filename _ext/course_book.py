@@ -19,9 +19,9 @@ import zlib
 from importlib.util import find_spec
 from pathlib import Path
 
-from course_gpt import CourseGpt, copy_weights
 from course_line import CourseLine
 from course_map import UNNUMBERED, CourseMap, CourseStart
+from course_page import CourseGpt, CourseSentence, copy_weights
 from course_search import drop_sphinx_search, note_texts, search_page
 from docutils import nodes
 from sphinx import addnodes
@@ -279,6 +279,7 @@ def setup(app):
     app.add_config_value("comments_config", {}, "html")
     app.add_directive("course-gpt", CourseGpt)
     app.add_directive("course-line", CourseLine)
+    app.add_directive("course-sentence", CourseSentence)
     app.add_directive("course-map", CourseMap)
     app.add_directive("course-start", CourseStart)
     app.connect("env-get-outdated", outdated_looks)

@@ -206,6 +206,8 @@ def test_front_page_says_where_to_start_and_how_long_it_takes():
     tiles = [a["href"] for a in page.select("ol.course-line > li > a")]
     folders = [tile.split("/")[1][:2] for tile in tiles]
     assert folders == ["01", "02", "03", "04", "05", "06", "07", "13"]
+    steps = [a["href"].split("/")[1][:2] for a in page.select("ol.steps > li a")]
+    assert steps == ["03", "01", "04", "05", "02", "02"]
 
 
 @pytest.mark.parametrize("page", [*LESSONS, *SHEETS])

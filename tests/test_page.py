@@ -244,7 +244,7 @@ def test_attention_of_every_head_by_pointer_and_arrow_keys(visit):
     say = part.get_by_role("status")
     assert say.inner_text().startswith("“␣” looks at “")
     assert items.nth(3).get_attribute("aria-selected") == "true"
-    assert items.nth(4).get_attribute("class") == "gpt-later"
+    assert items.nth(4).get_attribute("class") == "token-later"
     page.keyboard.press("End")
     assert say.inner_text().startswith("“<” looks at “")
     assert fig.locator("[role=option][tabindex='0']").count() == 1
@@ -331,7 +331,7 @@ def test_axe_finds_nothing_and_a_phone_is_wide_enough(visit, host, theme):
     fig.locator(".gpt-row").first.get_by_label("head 1").uncheck()
     fig.get_by_role("option").nth(5).hover()
     pages.assert_axe_finds_nothing(page, ".pv")
-    contrasts = fig.locator(".gpt-text span").evaluate_all(pages.CONTRAST)
+    contrasts = fig.locator(".token-list span").evaluate_all(pages.CONTRAST)
     assert len(contrasts) == len(PROMPT) and min(contrasts) >= 4.5
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
@@ -349,7 +349,7 @@ def test_it_reads_with_javascript_off_and_without_weights(visit, browser, tmp_pa
     other = browser.new_page()
     other.goto((tmp_path / "page.html").as_uri())
     other.get_by_text("The weights could not be loaded").wait_for()
-    assert other.locator(".gpt-static table").count() == 2
+    assert other.locator(".still table").count() == 2
     other.close()
 
 

@@ -4,16 +4,10 @@ What Python draws reads with JavaScript off; the script puts the model in its pl
 """
 
 import html
-import json
-from pathlib import Path
 
 from dot2gpt.page import ENGINE
-from dot2gpt.pictures import _CSS, _JS, Picture, _prose
+from dot2gpt.page.figure import figure
 from dot2gpt.token_pictures import word
-
-_HERE = Path(__file__).parent
-_STYLE = (_HERE / "explorer.css").read_text(encoding="utf-8")
-_SCRIPT = (_HERE / "explorer.js").read_text(encoding="utf-8")
 
 
 def explorer(about, weights=None, *, caption):
@@ -31,32 +25,25 @@ def explorer(about, weights=None, *, caption):
     for model in about["models"]:
         if "source" not in model and model["step"] not in weights:
             raise ValueError(f"step {model['step']} has neither a source nor weights")
-    names = ("prompt", "vocabulary", "unit", "models")
-    data = _json({name: about[name] for name in names})
-    inside = "".join(
-        f'<script type="application/json" data-step="{step}">{_json(packed)}</script>'
-        for step, packed in weights.items()
-    )
     token = _words(about["vocabulary"])
     bars = [(token(id), f"{100 * p:.1f} %") for id, p in about["bars"]]
     samples = [(f"{m['step']}", _loss(m["loss"]), m["sample"]) for m in about["models"]]
     title = f"What may follow “{html.escape(about['prompt'])}”"
-    figure = (
-        f'<figure class="pv gpt" data-kind="gpt"><style>{_CSS["core"]}{_CSS["slide"]}'
-        f'{_STYLE}</style><div class="gpt-stage"></div><div class="gpt-static">'
+    still = (
+        '<div class="stage"></div><div class="still">'
         "<noscript><p>With JavaScript the model runs here. Without it, this is what it "
         "says.</p></noscript>"
-        '<p class="gpt-failed" hidden>The weights could not be loaded, so the model '
+        '<p class="failed" hidden>The weights could not be loaded, so the model '
         "does not run here. This is what it says.</p>"
         f"{_table(title, ('token', 'probability'), bars)}"
         f"{_table('How it went on, the likeliest token each time', _HEADS, samples)}"
-        f"</div><figcaption>{_prose(caption)}</figcaption>"
-        f'<script type="application/json">{data}</script>{inside}</figure>'
-        f"<script>(() => {{\n{ENGINE}\n{_JS['core']}{_JS['slide']}{_SCRIPT}}})()"
-        "</script>"
+        "</div>"
     )
-    lines = ["  ".join(row) for row in bars]
-    return Picture(figure, "\n".join([title, *lines, str(caption)]))
+    data = {name: about[name] for name in ("prompt", "vocabulary", "unit", "models")}
+    text = [title, *("  ".join(row) for row in bars)]
+    return figure(
+        "gpt", still, caption, data, engine=ENGINE, text=text, weights=weights
+    )
 
 
 _HEADS = ("steps", "loss", "text")
@@ -64,17 +51,6 @@ _HEADS = ("steps", "loss", "text")
 
 def _loss(loss):
     return "–" if loss is None else f"{loss:.2f}"
-
-
-def _visible(text):
-    """The text with a mark for each character that HTML has no place for."""
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
-
-
-def _json(data):
-    """JSON that no text in it can end the script with."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c")
 
 
 def _words(vocabulary):

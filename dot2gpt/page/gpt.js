@@ -1,10 +1,9 @@
-/* A GPT to write with and to look into. Follows engine.js and the core and sliders of
-   pictures.js, in one function: nothing here is global. */
+/* A GPT to write with and to look into. Follows parts.js. */
 
 const TOP = 12, SEED = 1, LONGEST = 4000;
 
 start('gpt', (root, data) => {
-  const tokens = new Tokens(data.vocabulary), stage = root.querySelector('.gpt-stage');
+  const tokens = new Tokens(data.vocabulary), stage = root.querySelector('.stage');
   const models = new Map(), settings = { seed: SEED, useCache: true, off: new Set() };
   const clock = { true: [], false: [] };  // milliseconds of the last tokens, by cache
   let model, writer, ids, first, at, layer = 0, head = 0, running = false, view;
@@ -17,42 +16,21 @@ start('gpt', (root, data) => {
       byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')).join(' ') : seen;
   };
   const share = p => `${round(100 * p, 1).toFixed(1)} %`;
-  const best = (row, n) => [...row.keys()].sort((a, b) => row[b] - row[a] || a - b)
-    .slice(0, n);
   const room = () => model.config.context_length;
 
-  // --- weights: in the page, or in a script beside it that hands them over ---
-  const load = n => {
-    const { step, source } = data.models[n];
+  const modelAt = n => {
     if (!models.has(n)) {
-      models.set(n, new Promise((resolve, reject) => {
-        const inside = root.querySelector(`script[data-step="${step}"]`);
-        if (inside) return resolve(JSON.parse(inside.textContent));
-        const script = make('script', { src: source, onerror: reject });
-        script.addEventListener('weights', event => resolve(event.detail));
-        document.head.append(script);
-      }).then(packed => new GPT(unpack(packed))));
+      models.set(n, load(root, data.models[n]).then(weights => new GPT(weights)));
     }
     return models.get(n);
   };
 
   // --- the parts of the page ---
-  const part = (title, hint, ...children) => {
-    const box = make('fieldset', {}, make('legend', {}, title));
-    if (hint) box.append(make('p', { className: 'gpt-hint' }, hint));
-    box.append(...children);
-    return box;
-  };
-  const button = (text, onclick) => make('button', { type: 'button', onclick }, text);
-  const form = (...children) =>
-    make('form', { className: 'pv-controls', method: 'dialog' }, ...children);
-  const say = (role = 'status') => make('p', { className: 'pv-say', role });
-
   const box = make('textarea', {
     rows: 4, maxLength: LONGEST, spellcheck: false, ariaLabel: 'text',
     oninput: () => edit(box.value),
   });
-  const trouble = say(), speed = say(''), looks = say(), moved = say();
+  const trouble = told(), speed = told(''), looks = told(), moved = told();
   const go = button('run', () => running ? stop() : run());
   const buttons = form(
     button('step', () => { stop(); step(); draw(); }), go,
@@ -93,14 +71,14 @@ start('gpt', (root, data) => {
     x => x < 1 ? x.toFixed(2) : 'off', x => { settings.topP = x; drawBars(); });
 
   const list = make('ol', {
-    className: 'gpt-text', role: 'listbox', ariaLabel: 'look from', tabIndex: -1,
+    className: 'token-list', role: 'listbox', ariaLabel: 'look from', tabIndex: -1,
   });
   const heads = form();
   const says = make('tbody');
   const layers = make('table', {}, make('thead', {}, make('tr', {},
     ...['after', 'first', 'second', 'third'].map(name =>
       make('th', { scope: 'col' }, name)))), says);
-  const switches = form(), steps = form(), learned = say('');
+  const switches = form(), steps = form(), learned = told('');
 
   // --- what it computes ---
   const shares = logits => nextProbabilities(logits, settings);
@@ -184,23 +162,16 @@ start('gpt', (root, data) => {
   const drawText = () => {
     list.replaceChildren(...view.seen.map(id => make('li', { role: 'option' },
       make('span', {}, word(id)), make('small'))));
-    const next = (key, n) => ({
-      ArrowRight: n + 1, ArrowDown: n + 1, ArrowLeft: n - 1, ArrowUp: n - 1,
-      Home: 0, End: view.seen.length - 1,
-    })[key] ?? -1;
-    roving([...list.children], next, n => { at = n; drawLooks(); });
     at = view.seen.length - 1;
+    roving([...list.children], arrows(at), n => { at = n; drawLooks(); });
     [...list.children].forEach((item, n) => { item.tabIndex = n === at ? 0 : -1; });
     list.scrollTop = list.scrollHeight;
   };
   const drawLooks = () => {
-    const chosen = view.weights[layer], looked = head < chosen.length
-      ? row(chosen[head], at)
-      : row(chosen[0], at).map((_, j) =>
-        chosen.reduce((sum, w) => sum + row(w, at)[j], 0) / chosen.length);
+    const looked = lookOf(view.weights[layer], head, at);
     [...list.children].forEach((item, j) => {
       item.style.setProperty('--w', looked[j]);
-      item.classList.toggle('gpt-later', j > at);
+      item.classList.toggle('token-later', j > at);
       item.ariaSelected = j === at;
       item.lastChild.textContent = looked[j] >= 0.005 ? percent(looked[j]) : '';
     });
@@ -265,7 +236,7 @@ start('gpt', (root, data) => {
     slide(steps, 'steps of training', { min: 0, max: last, value: last },
       n => `${data.models[n].step}`, n => {
         wanted = n;
-        load(n).then(next => {
+        modelAt(n).then(next => {
           if (wanted !== n) return;
           stop();
           [model, writer] = [next, null];
@@ -273,7 +244,7 @@ start('gpt', (root, data) => {
           draw();
         }, () => { learned.textContent = 'These weights could not be loaded.'; });
       });
-    root.querySelectorAll('.gpt-static').forEach(part => part.remove());
+    root.querySelector('.still').remove();
     stage.append(
       part('Text', '', box, trouble, buttons, speed),
       part('The next token', 'Press a bar to append its token.', ...bars, rest, sliders),
@@ -289,9 +260,9 @@ start('gpt', (root, data) => {
     }
   };
 
-  load(data.models.length - 1).then(loaded => {
+  modelAt(data.models.length - 1).then(loaded => {
     model = loaded;
     build();
     change(tokens.encode(data.prompt));
-  }, () => { root.querySelector('.gpt-failed').hidden = false; });
+  }, () => { root.querySelector('.failed').hidden = false; });
 });
