@@ -224,13 +224,20 @@ def test_axe_finds_nothing_and_a_phone_is_wide_enough(visit, host, theme):
     assert min(contrasts) >= 4.5
 
 
-def test_it_reads_with_javascript_off(visit):
-    page = visit(drawn=[drawn()], java_script_enabled=False)
+@pytest.mark.parametrize("how", ["no JavaScript", "on paper"])
+def test_it_reads_without_its_controls(visit, how):
+    page = visit(drawn=[drawn()], java_script_enabled=how == "on paper")
     fig = pages.figure(page, "sentence")
+    still = fig.locator(".still")
+    if how == "on paper":
+        assert not still.is_visible()
+        page.emulate_media(media="print")
+        assert not fig.locator(".stage").is_visible()
+    assert still.is_visible()
     assert fig.locator(".steps > li:visible").count() == len(STEPS)
     shown = [
         [text.replace("−∞", "-inf") for text in row.locator("td").all_inner_texts()]
-        for row in fig.locator("tbody tr").all()
+        for row in still.locator("tbody tr").all()
     ]
     columns, mix = expected(rows_of(*TEXT.split()), QUERY)
     scored = torch.cat([columns[0], columns[2], columns[4]], 1)

@@ -39,7 +39,7 @@ start('sentence', (root, { features, rows, text, query }) => {
     oninput: () => read(box.value),
   });
   stage.append(make('div', { className: 'pv-scroll' }, numbers), heat);
-  root.querySelector('.still').replaceWith(stage);
+  root.querySelector('.still').before(stage);
   root.prepend(form(make('label', { className: 'wide' }, 'your sentence', box)), asks,
     steps);
 
