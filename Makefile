@@ -17,7 +17,7 @@ help:  ## this list
 	@echo "make lab       JupyterLab on the course (PORT=8888)"
 	@echo "make sync      lesson cells -> dot2gpt/, solutions -> exercise sheets"
 	@echo "make execute   run the notebooks that changed (NAMES=06_multi_head for one chapter)"
-	@echo "make models    train the GPT that runs in the book, and store it (minutes)"
+	@echo "make models    train the two models that run in the book, and store them (minutes; NAMES=dates)"
 	@echo "make evidence  measure the book's claims again (hours; NAMES=06_multi_head for one chapter)"
 	@echo "make grade     autograde what lies in submitted/, in a sandbox (NAMES=06_multi_head)"
 	@echo "make mutants   whether the tests of the sheets notice small mistakes (long, resumable; NAMES=06_multi_head)"
@@ -56,7 +56,7 @@ execute: sync
 	@$(BIN)/python -m tools.sync  # a sheet carries its solutions' metadata
 
 models: $(VENV)/.ready
-	@$(BIN)/python -m tools.models
+	@$(BIN)/python -m tools.models $(NAMES)
 
 evidence: $(VENV)/.ready
 	@$(BIN)/python -m tools.evidence --asserts $(NAMES)
@@ -72,7 +72,7 @@ QUICK := tests --ignore=tests/test_pages.py --ignore=tests/test_book.py --ignore
 	--ignore=tests/test_sheets_cli.py --ignore=tests/test_mutants.py --ignore=tests/test_pictures_browser.py \
 	--ignore=tests/test_gpt_commands.py --ignore=tests/test_benchmarks.py \
 	--ignore=tests/test_page.py --ignore=tests/test_page_engine.py --ignore=tests/test_models.py \
-	--ignore=tests/test_page_sentence.py \
+	--ignore=tests/test_page_sentence.py --ignore=tests/test_page_dates.py \
 	--ignore=tests/test_sandbox.py --ignore=tests/test_grading_run.py --ignore=tests/test_grading_class.py \
 	--ignore=tests/test_hostile.py --ignore=tests/test_judge.py --ignore=tests/test_grade.py
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from course_line import CourseLine
 from course_map import UNNUMBERED, CourseMap, CourseStart
-from course_page import CourseGpt, CourseSentence, copy_weights
+from course_page import CourseDates, CourseGpt, CourseSentence, copy_weights
 from course_search import drop_sphinx_search, note_texts, search_page
 from docutils import nodes
 from sphinx import addnodes
@@ -277,6 +277,7 @@ def setup(app):
     )
     # Jupyter Book sets it for an extension that _config.yml leaves out.
     app.add_config_value("comments_config", {}, "html")
+    app.add_directive("course-dates", CourseDates)
     app.add_directive("course-gpt", CourseGpt)
     app.add_directive("course-line", CourseLine)
     app.add_directive("course-sentence", CourseSentence)

@@ -42,6 +42,18 @@ class CourseGpt(CourseModel):
         return explorer(about, caption=caption)
 
 
+class CourseDates(CourseModel):
+    """`course-dates`: the Transformer of chapter 10."""
+
+    name_of_file = "dates.json"
+
+    def draw(self, about, caption):
+        from dot2gpt.page.dates import translator
+
+        about["source"] = f"weights/step_{about['step']}.js"
+        return translator(about, caption=caption)
+
+
 class CourseSentence(SphinxDirective):
     """Draw a sentence that attends to itself; each step leads to its chapter."""
 

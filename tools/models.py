@@ -1,13 +1,19 @@
-"""Train the GPT of chapter 13 and store it as the page of chapter 14 takes it.
+"""Train the models that run in the book's pages, and store them as the pages take them:
+the GPT of chapter 13 and the Transformer of chapter 10.
 
-python -m tools.models
+python -m tools.models [gpt] [dates]
 """
 
 import copy
 import json
 import os
+import random
 import sys
 
+import torch
+
+from dot2gpt.dates import END, START, draw, to_ids, to_text
+from dot2gpt.encoder_decoder import greedy_decode, move_right
 from dot2gpt.page.weights import pack, still_picture, unpack, vocabulary
 from tools.evidence import lesson
 from tools.tree import ROOT
@@ -15,6 +21,26 @@ from tools.tree import ROOT
 FOLDER = ROOT / "chapters" / "14_generation" / "weights"
 STEPS = (0, 30, 100, 500, 2000)
 PROMPT = "If the object is"
+
+DATES = ROOT / "chapters" / "10_encoder_decoder" / "weights"
+DATE_STEPS, RATE = 600, 4e-3  # as chapter 10 trains
+DATE = "May 24, 2029"
+EXAMPLES = {
+    "forms that it has read": (
+        "Thursday 24 May 2029",
+        "Thu, May 24 2029",
+        "24.5.2029",
+        "5/24/2029",
+        "29.2.2028",
+    ),
+    "what it has never seen": (
+        "2029-05-24",
+        "24 May, 2029",
+        "24/5/2029",
+        "31.6.2029",
+        "1.1.2150",
+    ),
+}
 
 
 class Snapshots:
@@ -30,7 +56,7 @@ class Snapshots:
         return 0.0
 
 
-def train():
+def train_gpt():
     """{step: GPT} of one run of chapter 13, and the lesson that it is from."""
     page = lesson("13_gpt")
     watch = Snapshots(page.plan.evaluate_every)
@@ -47,13 +73,13 @@ def script(packed):
     )
 
 
-def stored(step):
+def stored(step, folder=FOLDER):
     """The packed weights that `script` wrote of a step."""
-    text = (FOLDER / f"step_{step}.js").read_text(encoding="utf-8")
+    text = (folder / f"step_{step}.js").read_text(encoding="utf-8")
     return json.loads(text[text.index("detail: ") + 8 : text.rindex(" })")])
 
 
-def describe(models, page):
+def describe_gpt(models, page):
     """({file: text}, what gpt.json says) of snapshots."""
     files, said = {}, []
     for step, model in models.items():
@@ -83,20 +109,77 @@ def describe(models, page):
     return files, about
 
 
-def main():
+def train_dates():
+    """The Transformer of chapter 10, trained as it is there."""
+    page = lesson("10_encoder_decoder")
+    model = page.new_model()
+    page.teach(model, steps=DATE_STEPS, rate=RATE)
+    return model
+
+
+@torch.no_grad()
+def translate(model, texts):
+    """What it writes for each text, and the weights of the last cross-attention,
+    the mean of the heads: (batch, time, n_keys)."""
+    source, mask = to_ids(texts)
+    ids = greedy_decode(model, source, START, END, 11, mask)
+    seen, layer = [], model.decoder.layers[-1].cross_attention
+    hook = layer.register_forward_hook(lambda _, __, result: seen.append(result[1]))
+    model(source, move_right(ids), mask)
+    hook.remove()
+    return [to_text(row) for row in ids], seen[0].mean(1)
+
+
+def exact_match(model):
+    """The share of 500 texts of days that training left out that come out right."""
+    texts, dates = zip(*draw(500, random.Random(99), test=True))
+    return sum(a == b for a, b in zip(translate(model, texts)[0], dates)) / 500
+
+
+def describe_dates(model):
+    """({file: text}, what dates.json says) of the Transformer."""
+    packed = pack(model)
+    stored = unpack(packed)
+    (written,), weights = translate(stored, [DATE])
+    about = {
+        "text": DATE,
+        "written": written,
+        "weights": [[round(w, 3) for w in row] for row in weights[0].tolist()],
+        "examples": [
+            [name, list(zip(texts, translate(stored, texts)[0]))]
+            for name, texts in EXAMPLES.items()
+        ],
+        "step": DATE_STEPS,
+        "exact_match": exact_match(stored),
+        "float32_exact_match": exact_match(model),
+    }
+    return {f"step_{DATE_STEPS}.js": script(packed)}, about
+
+
+MODELS = {
+    "gpt": (FOLDER, lambda: describe_gpt(*train_gpt())),
+    "dates": (DATES, lambda: describe_dates(train_dates())),
+}
+
+
+def main(names):
+    for name in names or MODELS:
+        if name not in MODELS:
+            sys.exit(f"there is no model {name!r}, only {', '.join(MODELS)}")
     try:
-        files, about = describe(*train())
+        made = {name: MODELS[name][1]() for name in names or MODELS}
     except KeyboardInterrupt:
         sys.exit("stopped: the stored weights are those of before")
-    files["gpt.json"] = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
-    FOLDER.mkdir(exist_ok=True)
-    for name, text in files.items():
-        partial = FOLDER / f"{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, FOLDER / name)
-    for model in about["models"]:
-        print(f"step {model['step']:4}: {model['loss']:.2f} nats a character")
+    for name, (files, about) in made.items():
+        folder = MODELS[name][0]
+        files[f"{name}.json"] = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+        folder.mkdir(exist_ok=True)
+        for file, text in files.items():
+            partial = folder / f"{file}.partial"
+            partial.write_text(text, encoding="utf-8")
+            os.replace(partial, folder / file)
+        print(f"{name}: stored in {folder}")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -10,6 +10,7 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
+from dot2gpt.encoder_decoder import Transformer, TransformerConfig
 from dot2gpt.generation import generate, next_logits
 from dot2gpt.gpt import GPT, Characters, GPTConfig
 from dot2gpt.tokens import token_pattern
@@ -26,9 +27,14 @@ def named_parts(model):
         if qkv:
             parts = zip("qkv", weight.chunk(3))
             found |= {f"{before}w_{letter}.{after}": part for letter, part in parts}
-        elif not (name == "head.weight" and model.config.tied):
+        elif not _tied(name, model):
             found[name] = weight
     return {name: weight.detach().cpu().float() for name, weight in found.items()}
+
+
+def _tied(name, model):
+    """Whether a GPT's output layer is its table of tokens."""
+    return name == "head.weight" and model.config.tied
 
 
 def pack(model, dtype="int8"):
@@ -54,7 +60,7 @@ def pack(model, dtype="int8"):
 
 
 def unpack(packed):
-    """The GPT that a page computes with, in evaluation mode. packed: of `pack`."""
+    """The model that a page computes with, in evaluation mode. packed: of `pack`."""
     data, at, found = base64.b64decode(packed["data"]), 0, {}
 
     def take(dtype, *shape):
@@ -66,7 +72,9 @@ def unpack(packed):
     for name, rows, size, dtype in packed["weights"]:
         scales = take("<f4", rows, 1) if dtype == "int8" else 1
         found[name] = take("i1" if dtype == "int8" else "<f4", rows, size) * scales
-    model = GPT(GPTConfig(**packed["config"]))
+    is_gpt = "context_length" in packed["config"]
+    kind, config = (GPT, GPTConfig) if is_gpt else (Transformer, TransformerConfig)
+    model = kind(config(**packed["config"]))
     state = {}
     for name, old in model.state_dict().items():
         before, qkv, after = name.partition("w_qkv.")
@@ -74,8 +82,8 @@ def unpack(packed):
             parts = [found[f"{before}w_{letter}.{after}"] for letter in "qkv"]
             state[name] = torch.cat(parts).view(old.shape)
         else:
-            tied = name == "head.weight" and model.config.tied
-            state[name] = found["tokens.weight" if tied else name].view(old.shape)
+            stored = "tokens.weight" if _tied(name, model) else name
+            state[name] = found[stored].view(old.shape)
     model.load_state_dict(state)
     return model.eval()
 
