@@ -11,7 +11,7 @@ from dot2gpt.generation import generate
 from dot2gpt.page.weights import still_picture, unpack, vocabulary
 from tests import test_page_engine
 from tools.evidence import lesson
-from tools.models import FOLDER, PROMPT, STEPS, Snapshots, script, stored
+from tools.models import FOLDER, PROMPT, STEPS, Snapshots, main, script, stored
 
 engine, js = test_page_engine.engine, test_page_engine.js  # fixtures
 
@@ -148,3 +148,8 @@ def test_snapshots_are_copies_of_their_step():
     assert {step: m.weight.item() for step, m in watch.models.items()} == {
         step: step for step in STEPS
     }
+
+
+def test_an_unknown_model_is_refused():
+    with pytest.raises(SystemExit, match="no model 'bert', only gpt, dates"):
+        main(["bert"])

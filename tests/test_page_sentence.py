@@ -224,6 +224,16 @@ def test_axe_finds_nothing_and_a_phone_is_wide_enough(visit, host, theme):
     assert min(contrasts) >= 4.5
 
 
+def test_a_long_word_fits_a_phone(visit):
+    page = visit(drawn=[drawn()], width=390)
+    fig = pages.figure(page, "sentence")
+    fig.get_by_label("your sentence").fill("a" * 60 + " is a word")
+    for name in NAMES:
+        choose(fig, "step", name)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+    pages.assert_axe_finds_nothing(page, ".pv")
+
+
 @pytest.mark.parametrize("how", ["no JavaScript", "on paper"])
 def test_it_reads_without_its_controls(visit, how):
     page = visit(drawn=[drawn()], java_script_enabled=how == "on paper")

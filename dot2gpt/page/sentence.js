@@ -1,6 +1,6 @@
 /* A sentence whose words look at each other. Follows parts.js. */
 
-const MOST = 10, NAMES = ['X', 'X·Xᵀ', '÷ √dₖ', 'mask', 'softmax', 'mix'];
+const MOST = 10;
 const WORD = /\p{Script=Han}|(?:(?!\p{Script=Han})[\p{L}\p{M}\p{N}'’-])+/gu;
 
 start('sentence', (root, { features, rows, text, query }) => {
@@ -34,11 +34,14 @@ start('sentence', (root, { features, rows, text, query }) => {
   const numbers = make('table', {}, make('thead'), make('tbody'), make('tfoot'));
   const steps = form(), asks = form();
   const said = [...root.querySelectorAll('.steps > li')];
+  const names = said.map(item => item.querySelector('b').textContent);
   const box = make('input', {
     type: 'text', value: text, maxLength: 90, spellcheck: false,
     oninput: () => read(box.value),
   });
-  stage.append(make('div', { className: 'pv-scroll' }, numbers), heat);
+  stage.append(make('div', {
+    className: 'pv-scroll', tabIndex: 0, role: 'group', ariaLabel: 'table',
+  }, numbers), heat);
   root.querySelector('.still').before(stage);
   root.prepend(form(make('label', { className: 'wide' }, 'your sentence', box)), asks,
     steps);
@@ -63,7 +66,7 @@ start('sentence', (root, { features, rows, text, query }) => {
     });
     return tint(make('td', {}, input), rowOf(word)[n] / 3);
   };
-  const column = (n, show, name = NAMES[n]) => ({ name, of: j => {
+  const column = (n, show, name = names[n]) => ({ name, of: j => {
     const x = row(seen[n], at)[j];
     return cell(x === -Infinity ? '−∞' : show(x), x / strongest(n));
   } });
@@ -101,7 +104,7 @@ start('sentence', (root, { features, rows, text, query }) => {
     }
     said.forEach((item, n) => { item.hidden = n !== step; });
     back.disabled = step === 0;
-    next.disabled = step === NAMES.length - 1;
+    next.disabled = step === names.length - 1;
     drawHeat();
     tell();
   };
@@ -144,7 +147,7 @@ start('sentence', (root, { features, rows, text, query }) => {
     if (all.length > MOST) say(`The first ${MOST} words are taken.`);
   };
   let ask;
-  const go = pick(steps, 'step', NAMES, n => { step = n; draw(); }, false);
+  const go = pick(steps, 'step', names, n => { step = n; draw(); }, false);
   const back = button('← back', () => go(step - 1));
   const next = button('next →', () => go(step + 1));
   steps.append(make('span', { className: 'pv-pair' }, back, next));
