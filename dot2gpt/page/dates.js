@@ -48,7 +48,7 @@ start('dates', (root, data) => {
     }))));
   const list = (name, role) =>
     make('ol', { className: 'token-list', role, ariaLabel: name, tabIndex: -1 });
-  const written = list('look from', 'listbox'), source = list('read', 'list');
+  const written = list('written', 'listbox'), source = list('read', 'list');
   const picks = form(), whole = make('div', { className: 'squares', ariaHidden: true });
 
   // --- what it shows ---
