@@ -7,10 +7,11 @@ PORT ?= 8888
 export OMP_NUM_THREADS ?= 1
 export PYTHONHASHSEED ?= 0
 .DEFAULT_GOAL := help
-.PHONY: help mended book test check machines lab sync execute models grade benchmark benchmark-grading clean evidence mutants
+.PHONY: help mended book pdf test check machines lab sync execute models grade benchmark benchmark-grading clean evidence mutants
 
 help:  ## this list
 	@echo "make book      build the book and say where it is"
+	@echo "make pdf       the book as one PDF, through Chromium (minutes)"
 	@echo "make test      everything that must hold (what CI runs)"
 	@echo "make check     the part of it that takes under a minute"
 	@echo "make machines  the notebooks as three other processors would run them (an hour; NAMES=06_multi_head)"
@@ -44,6 +45,9 @@ $(VENV)/.ready-tests: $(VENV)/.ready tests/requirements.txt
 
 book: $(VENV)/.ready  ## the HTML book
 	@$(BIN)/python -m tools.book
+
+pdf: $(VENV)/.ready-tests book
+	@$(BIN)/python -m tools.pdf
 
 lab: $(VENV)/.ready
 	@$(BIN)/python -m tools.lab --port $(PORT)

@@ -4,7 +4,7 @@ from benchmarks.measure import Row, main
 from dot2gpt.generation import generate
 from dot2gpt.page import ENGINE
 from dot2gpt.page.weights import unpack
-from tests.conftest import CHROMIUM_ARGS, chromium
+from tools.chromium import chromium, headless
 from tools.models import stored
 
 RATE = 500  # tokens a second, what is aimed at
@@ -26,18 +26,14 @@ def rows(quick=False):
     path = chromium()
     if path is None:
         return []
-    from playwright.sync_api import sync_playwright
-
     n_tokens, repeats = (20, 2) if quick else (500, 7)
     packed, prompt = stored(2000), [3, 1, 4, 1, 5]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGS)
+    with headless(path) as browser:
         page = browser.new_page()
         page.add_script_tag(content=ENGINE)
         runs = [
             page.evaluate(WRITE, [packed, prompt, n_tokens]) for _ in range(repeats + 1)
         ]
-        browser.close()
     want = generate(unpack(packed), [prompt], n_tokens, temperature=0)[0]
     assert all(text == want for text, _ in runs)
     times = [seconds for _, seconds in runs[1:]]  # the first run compiles

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import bpe
 from benchmarks.measure import Row, side_by_side, table
 from dot2gpt.corpus import textbook
-from tests.conftest import chromium
+from tools.chromium import chromium
 
 ROOT = Path(__file__).resolve().parents[1]
 

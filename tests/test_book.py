@@ -15,6 +15,10 @@ import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from pypdf import PdfReader
+
+from tools import pdf
+from tools.chromium import chromium
 
 ROOT = Path(__file__).parent.parent
 HTML = Path(os.environ.get("BOOK_HTML", ROOT / "_build" / "html")).resolve()
@@ -346,6 +350,7 @@ def project(tmp_path_factory):
                 "# Title\n\n*5 minutes · gives `f`*\n\nThe idea, $x^2$.\n\n"
                 ":::{note}\nA note.\n:::\n\nThe word 早上好。 and `早`\n\n"
                 '<details lang="zh-Hans"><summary>中文</summary>\n\n早\n\n</details>\n'
+                "\n<details><summary>Hint</summary>\n\nUnfolded.\n\n</details>\n"
             ),
             nbformat.v4.new_code_cell("1 + 1"),
         ],
@@ -355,7 +360,7 @@ def project(tmp_path_factory):
         },
     )
     (root / "index.md").write_text(
-        "# Book\n\nA book with one [page](chapters/01_a/a.ipynb)."
+        "# Book\n\nA book with one [page](chapters/01_a/a.ipynb).\n\n## Section"
     )
     (root / "_toc.yml").write_text(
         "format: jb-book\nroot: index\nparts:\n- caption: Part I\n  chapters:\n"
@@ -428,6 +433,65 @@ def test_one_page_edition_builds(project):
     build(project, "singlehtml")
     text = (project / "_build" / "singlehtml" / "index.html").read_text()
     assert "The idea" in text and "A note." in text and "tex-svg.js" in text
+
+
+def test_the_pdf_has_contents_numbers_links_and_an_outline(project, tmp_path):
+    if chromium() is None:
+        pytest.skip("no Chromium found: install the package chromium to print the book")
+    out = tmp_path / "book.pdf"
+    assert pdf.book_pdf(project, out) == 5
+    book = PdfReader(out)
+    sheets = [sheet.extract_text() for sheet in book.pages]
+    assert book.metadata.title == "From X·Xᵀ to GPT" in sheets[0]
+    assert book.page_labels == ["i", "ii", "1", "2", "3"]
+    for text, number in zip(sheets[1:], book.page_labels[1:]):
+        assert re.search(rf"^{number}$", text, re.MULTILINE), text
+    assert re.findall(r"^(?:Book|\d · Title) (\d)$", sheets[1], re.M) == ["1", "2", "3"]
+    assert "Unfolded." in sheets[3] and "\\(" not in sheets[3]  # no TeX, but a drawing
+
+    def outline(items):
+        return [
+            outline(item)
+            if isinstance(item, list)
+            else (item.title, book.get_destination_page_number(item))
+            for item in items
+        ]
+
+    chapters = [("1 · Title", 3), ("2 · Title", 4)]
+    part = [("Part I", 3), chapters]
+    assert outline(book.outline) == [("Book", 2), [("Section", 2)], *part]
+    links = [*pdf.links(book)]
+    to = [book.pages.index(link["/Dest"][0].get_object()) for link in links]
+    assert to == [2, 3, 4, 2, 3]  # of the contents, then of the front page
+    assert not [link for link in links if "/A" in link]
+    assert [path.name for path in tmp_path.iterdir()] == ["book.pdf"]
+
+
+def test_a_pdf_that_is_not_made_says_why_and_is_not_there(
+    project, tmp_path, monkeypatch, capsys
+):
+    def told(root, name, instead):
+        with monkeypatch.context() as patch:
+            patch.setattr(pdf, "ROOT", root)
+            patch.setattr(pdf, name, instead)
+            code = pdf.main(["--out", str(tmp_path / "book.pdf")])
+        return code, capsys.readouterr().err.strip()
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    def half(path):
+        path.write_text("%PDF")
+        stop()
+
+    code, said = told(project, "chromium", lambda: None)
+    assert code == 1 and "no Chromium found: install the package" in said
+    code, said = told(ROOT / "tests" / "no_book", "chromium", lambda: "/chromium")
+    assert code == 1 and "_toc.yml" in said
+    assert told(project, "book_pdf", stop) == (130, "stopped: no PDF was written")
+    with pytest.raises(KeyboardInterrupt):
+        pdf.save(SimpleNamespace(write=half), tmp_path / "book.pdf")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_changed_style_or_template_is_built_again(tmp_path, monkeypatch):
