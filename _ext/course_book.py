@@ -8,6 +8,7 @@
 - A button says how to open the notebook in one's own JupyterLab (`BOOK_LAB_URL`).
 - Previous and next lead from lesson to lesson; its sheet is offered beside.
 - Colab, Binder and "edit" appear only where `BOOK_REPO_URL` says what repository.
+- Comments appear only where `_config.yml` names a service, and load when opened.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import zlib
 from importlib.util import find_spec
 from pathlib import Path
 
+from course_comments import check_comments, comments
 from course_line import CourseLine
 from course_map import UNNUMBERED, CourseMap, CourseStart
 from course_page import CourseDates, CourseGpt, CourseSentence, copy_weights
@@ -285,6 +287,7 @@ def setup(app):
     app.add_directive("course-start", CourseStart)
     app.connect("env-get-outdated", outdated_looks)
     app.connect("config-inited", public_buttons, priority=900)
+    app.connect("config-inited", check_comments)
     app.connect("builder-inited", copy_mathjax)
     app.connect("builder-inited", drop_sphinx_search)
     app.connect("build-finished", copy_weights)
@@ -298,6 +301,7 @@ def setup(app):
     app.connect("html-page-context", neighbours)
     app.connect("html-page-context", describe, priority=900)
     app.connect("html-page-context", plain_citations)
+    app.connect("html-page-context", comments, priority=950)
     return {
         "parallel_read_safe": True,
         "parallel_write_safe": True,

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
@@ -16,9 +17,10 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 from pypdf import PdfReader
+from sphinx.errors import ConfigError
 
 from tools import pdf
-from tools.chromium import chromium
+from tools.chromium import chromium, headless
 
 ROOT = Path(__file__).parent.parent
 HTML = Path(os.environ.get("BOOK_HTML", ROOT / "_build" / "html")).resolve()
@@ -410,14 +412,27 @@ def test_folders_beside_the_book_are_not_read(project):
     assert "extra file(s) not in toc" not in (project / "first.log").read_text()
 
 
-def test_buttons_lead_where_the_environment_says(project):
-    build(
-        project,
-        BOOK_LAB_URL="https://hub.example.org/lab/tree/",
-        BOOK_REPO_URL="https://github.com/someone/course",
-    )
-    text = (project / "_build/html/chapters/01_a/a.html").read_text()
-    page = BeautifulSoup(text, "html.parser")
+@pytest.fixture(scope="module")
+def published(project):
+    """A page of the project as it is built for a repository, with comments."""
+    config = project / "_config.yml"
+    before = config.read_text("utf-8")
+    giscus = "giscus: {repo: someone/course, repo-id: R_1}"
+    after = before.replace("html:\n", f"html:\n  comments:\n    {giscus}\n", 1)
+    config.write_text(after, "utf-8")
+    try:
+        build(
+            project,
+            BOOK_LAB_URL="https://hub.example.org/lab/tree/",
+            BOOK_REPO_URL="https://github.com/someone/course",
+        )
+    finally:
+        config.write_text(before, "utf-8")
+    return project / "_build" / "html" / "chapters" / "01_a" / "a.html"
+
+
+def test_buttons_lead_where_the_environment_says(published):
+    page = BeautifulSoup(published.read_text("utf-8"), "html.parser")
     buttons = page.select(":is(.article-header-buttons, [popover]) a[href]")
     links = [a["href"] for a in buttons]
     path = "someone/course/blob/main/chapters/01_a/a.ipynb"
@@ -427,6 +442,49 @@ def test_buttons_lead_where_the_environment_says(project):
     assert any(
         url.startswith("https://github.com/someone/course/edit") for url in links
     )
+
+
+def test_comments_are_asked_for_when_they_are_opened(published):
+    if chromium() is None:
+        pytest.skip("no Chromium found: install the package chromium to test the pages")
+    with headless(chromium()) as browser:
+        page, asked = browser.new_context(offline=True).new_page(), []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(published.as_uri())
+        assert not [url for url in asked if not url.startswith("file:")]
+        comments = page.locator("details.course-comments")
+        with page.expect_request("https://giscus.app/client.js"):
+            comments.locator("summary").click()
+        script = comments.locator("script")
+        assert script.get_attribute("data-repo") == "someone/course"
+        assert script.get_attribute("data-repo-id") == "R_1"
+        assert script.get_attribute("data-mapping") == "pathname"
+
+
+@pytest.mark.parametrize("page", built())
+def test_page_has_no_comments_without_a_repository(page):
+    assert not soup(page).select(".course-comments")
+
+
+@pytest.mark.parametrize(
+    "config, said",
+    [
+        ({"hypothesis": False, "utterances": False}, None),
+        ({"giscus": {"repo": "someone/course"}}, None),
+        (
+            {"disqus": {"repo": "someone/course"}},
+            "'disqus' is not giscus or",
+        ),
+        ({"giscus": True}, "html.comments.giscus in _config.yml has no repo"),
+    ],
+)
+def test_a_wrong_service_of_comments_is_refused(monkeypatch, config, said):
+    monkeypatch.syspath_prepend(str(ROOT / "_ext"))
+    from course_comments import check_comments
+
+    refused = pytest.raises(ConfigError, match=said) if said else nullcontext()
+    with refused:
+        check_comments(None, SimpleNamespace(comments_config=config))
 
 
 def test_one_page_edition_builds(project):
