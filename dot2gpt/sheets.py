@@ -166,6 +166,13 @@ def progress(chapter):
     return sum(points[name] for name in points if name in passed), possible
 
 
+def title(chapter):
+    """The title of a chapter, as its sheet has it: `# Exercises: Title`."""
+    cells = _cells(_parse(chapter.released)[0], chapter.released)
+    heads = re.search(r"^# (?:Exercises: )?(.+)$", cells[0]["source"], re.MULTILINE)
+    return heads[1] if heads else chapter.name
+
+
 def start_sheet(chapter, folder=None):
     """Copy a chapter's released sheet to `folder`; returns the new file.
 

@@ -7,13 +7,17 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import axe_playwright_python
+import nbformat
 import pytest
 from playwright.sync_api import expect
 
 from tests import small_course
 
 SHEET = "submitted/me/01_small/small_exercises.ipynb"
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 SLOW = 60_000  # milliseconds: the panels start kernels and import nbgrader
 
 
@@ -23,6 +27,8 @@ def course(tmp_path_factory):
     root = small_course.make(tmp_path_factory.mktemp("lab") / "course")
     answers = {**small_course.RIGHT, "double": "def double(x):\n    return x * x"}
     small_course.save(small_course.sheet(answers), root / SHEET)
+    # A chapter with a sheet that nobody has started.
+    shutil.copytree(root / "chapters" / "01_small", root / "chapters" / "02_more")
     exchange = root / "exchange" / "x-to-gpt"
     shutil.copytree(root / "chapters" / "01_small", exchange / "outbound" / "01_small")
     (exchange / "inbound").mkdir()
@@ -83,12 +89,67 @@ def choose(page, item):
 
 def test_it_opens_with_no_questions_asked(page, lab):
     page.goto(f"{lab}lab/tree/{SHEET}?reset")
-    page.wait_for_selector(".jp-NotebookPanel .katex")
+    page.wait_for_selector(".jp-NotebookPanel mjx-container")
     page.wait_for_timeout(3000)  # the question about news comes last
     assert page.locator(".jp-Dialog, .Toastify__toast").all_inner_texts() == []
     expect(page.get_by_role("button", name="Validate")).to_be_visible()
     # Formulas break in Notebook 7, so the button that opens it is gone.
     assert page.locator(".jp-NotebookPanel .jp-Toolbar >> text=Notebook").count() == 0
+
+
+def test_the_first_page_shows_points_and_starts_a_sheet(page, lab, course):
+    page.goto(lab)
+    page.wait_for_url(re.compile(r"/course\??$"))
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("0 of 6")
+    expect(rows.first.get_by_role("link", name="Go on")).to_be_visible()
+    page.add_script_tag(path=AXE)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = page.evaluate("async () => (await axe.run()).violations.map(v => v.id)")
+        assert found == [], scheme
+    rows.last.get_by_role("button", name="Start").click()
+    sheet = "submitted/me/02_more/small_exercises.ipynb"
+    page.wait_for_url(f"{lab}lab/tree/{sheet}")
+    page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) mjx-container")
+    assert (course / sheet).is_file()
+    notebook = nbformat.read(course / sheet, 4)
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("grade_id") == "test_double":
+            cell.update(execution_count=1)
+    nbformat.write(notebook, course / sheet)
+    page.goto(f"{lab}course")
+    expect(rows.last).to_contain_text("2 of 6")
+    assert page.request.post(f"{lab}course", form={"chapter": "01_small"}).status == 403
+
+
+def test_hints_open_one_by_one_and_draw_their_formulas(page, lab, course):
+    hints = "".join(
+        f"<details><summary>Hint {n}</summary>\n\nIt is $x_{n}^2$.\n\n</details>\n"
+        for n in (1, 2)
+    )
+    cells = [
+        nbformat.v4.new_markdown_cell(f"## Exercise\n\n{hints}\n> **Note.** Mind.")
+    ]
+    cells.append(nbformat.v4.new_code_cell("answer = True"))
+    cells[-1].metadata = {"tags": ["hide-input"], "jupyter": {"source_hidden": True}}
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+    small_course.save(notebook, course / "hints.ipynb")
+    page.goto(f"{lab}lab/tree/hints.ipynb?reset")
+    hints = page.locator(".jp-NotebookPanel details")
+    expect(hints).to_have_count(2)
+    for hint in hints.all():
+        assert hint.get_attribute("open") is None
+        formula = hint.locator("mjx-container")
+        expect(formula).to_be_hidden()
+        hint.locator("summary").click()
+        expect(formula).to_be_visible()
+    style = "element => getComputedStyle(element).display"
+    assert hints.first.locator("summary").evaluate(style) == "list-item"  # its sign
+    expect(page.locator(".jp-NotebookPanel blockquote strong")).to_have_text("Note.")
+    expect(page.locator(".jp-CodeCell .jp-InputArea-editor")).to_be_hidden()
 
 
 def test_validate_says_which_test_fails_and_why(page, lab):
@@ -101,7 +162,7 @@ def test_validate_says_which_test_fails_and_why(page, lab):
 
 def test_run_all_goes_on_past_a_failing_check(page, lab):
     page.goto(f"{lab}lab/tree/{SHEET}?reset")
-    page.wait_for_selector(".jp-NotebookPanel .katex")
+    page.wait_for_selector(".jp-NotebookPanel mjx-container")
     page.click(".lm-MenuBar-itemLabel >> text=Run")
     page.click(".lm-Menu-itemLabel >> text='Run All Cells'")
     cells = page.locator(".jp-CodeCell")
