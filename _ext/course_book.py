@@ -8,6 +8,7 @@
 - A button says how to open the notebook in one's own JupyterLab (`BOOK_LAB_URL`).
 - Previous and next lead from lesson to lesson; its sheet is offered beside.
 - Colab, Binder and "edit" appear only where `BOOK_REPO_URL` says what repository.
+- Code that is written in several ways stands in tabs.
 - Comments appear only where `_config.yml` names a service, and load when opened.
 """
 
@@ -25,6 +26,7 @@ from course_line import CourseLine
 from course_map import UNNUMBERED, CourseMap, CourseStart
 from course_page import CourseDates, CourseGpt, CourseSentence, copy_weights
 from course_search import drop_sphinx_search, note_texts, search_page
+from course_variants import mark_variants
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.util.fileutil import copy_asset_file
@@ -98,7 +100,7 @@ def lab_button(app, pagename, templatename, context, doctree):
     if pagename.endswith(SHEET):
         path = f"submitted/me/{chapter['folder']}/{chapter['name']}.ipynb"
         begin = f"python -m dot2gpt start {chapter['folder']}"
-        steps.append(("Your own copy, once, in a terminal there:", begin))
+        steps.append(("Your own copy, once: Start there, or in a terminal", begin))
     steps = "".join(
         f'<p>{what}</p><div class="highlight"><pre>{command}</pre></div>'
         for what, command in steps
@@ -294,6 +296,7 @@ def setup(app):
     # After Sphinx has collected titles and contents, which these change.
     app.connect("doctree-read", mark_chapter, priority=900)
     app.connect("doctree-read", mark_chinese, priority=900)
+    app.connect("doctree-read", mark_variants)
     app.connect("doctree-read", note_texts)
     app.connect("html-collect-pages", search_page)
     app.connect("env-updated", rewrite_all)

@@ -353,6 +353,9 @@ def project(tmp_path_factory):
                 ":::{note}\nA note.\n:::\n\nThe word 早上好。 and `早`\n\n"
                 '<details lang="zh-Hans"><summary>中文</summary>\n\n早\n\n</details>\n'
                 "\n<details><summary>Hint</summary>\n\nUnfolded.\n\n</details>\n"
+                "\n**By hand**\n\n```python\na = 1\n```\n"
+                "\n**With torch**\n\n```python\nb = 2\n```\n"
+                "\nBetween.\n\n**One way**\n\n```python\nc = 3\n```\n"
             ),
             nbformat.v4.new_code_cell("1 + 1"),
         ],
@@ -410,6 +413,33 @@ def test_folders_beside_the_book_are_not_read(project):
     assert not [p for p in built if re.search("solutions|submitted|graded|feedback", p)]
     # Left out by their names: the contents would leave them out as well, file by file.
     assert "extra file(s) not in toc" not in (project / "first.log").read_text()
+
+
+def test_code_in_several_ways_stands_in_tabs(project):
+    path = project / "_build" / "html" / "chapters" / "02_b" / "b.html"
+    page = BeautifulSoup(path.read_text("utf-8"), "html.parser")
+    rows = [row.select("label, pre") for row in page.select(".course-tabs")]
+    texts = [[tag.get_text().strip() for tag in row] for row in rows]
+    assert texts == [["By hand", "a = 1", "With torch", "b = 2"]]
+    assert page.find("strong", string="One way")
+    if chromium() is None:
+        pytest.skip("no Chromium found: install the package chromium to test the pages")
+    with headless(chromium()) as browser:
+        tab = browser.new_context(offline=True).new_page()
+        tab.goto(path.as_uri())
+        codes = tab.locator(".course-tabs pre")
+
+        def seen():
+            return [code.is_visible() for code in codes.all()]
+
+        assert seen() == [True, False]
+        tab.get_by_label("By hand").focus()
+        tab.keyboard.press("ArrowRight")
+        assert seen() == [False, True]
+        tab.locator("label", has_text="By hand").click()
+        assert seen() == [True, False]
+        tab.emulate_media(media="print")
+        assert seen() == [True, True]
 
 
 @pytest.fixture(scope="module")
@@ -505,7 +535,8 @@ def test_the_pdf_has_contents_numbers_links_and_an_outline(project, tmp_path):
     for text, number in zip(sheets[1:], book.page_labels[1:]):
         assert re.search(rf"^{number}$", text, re.MULTILINE), text
     assert re.findall(r"^(?:Book|\d · Title) (\d)$", sheets[1], re.M) == ["1", "2", "3"]
-    assert "Unfolded." in sheets[3] and "\\(" not in sheets[3]  # no TeX, but a drawing
+    assert {"Unfolded.", "a = 1", "b = 2"} <= set(sheets[3].splitlines())
+    assert "\\(" not in sheets[3]  # no TeX, but a drawing
 
     def outline(items):
         return [

@@ -1,6 +1,7 @@
 """The rules that every lesson and every sheet keeps, new ones too."""
 
 import ast
+import math
 import re
 
 import pytest
@@ -11,6 +12,9 @@ LESSONS = [c.lesson for c in chapters() if c.lesson.exists()]
 PAGES = [path for c in chapters() for path in c.pages]
 SHEETS = [c.solutions for c in chapters() if c.solutions.exists()]
 WRITTEN = written_notebooks()
+NAMED_CODE = re.compile(
+    r"^\*\*([^*\n]+)\*\*\n\n```python\n(.*?)```$", re.MULTILINE | re.DOTALL
+)
 TEST_END = re.compile(r"\.report\(\)\s*$")
 
 
@@ -181,3 +185,24 @@ def test_a_test_cell_stands_alone_and_ends_with_its_report(path):
         assert opened == cell.source.count("### END HIDDEN TESTS")
         hidden = hidden or opened
     assert hidden, "at least one test cell has hidden tests"
+
+
+@pytest.mark.parametrize("path", [*LESSONS, *PAGES], ids=name)
+def test_code_in_several_ways_computes_the_same(path):
+    """The book shows it as tabs; its last line makes what is compared."""
+    import torch
+
+    random = torch.Generator().manual_seed(0)
+    sizes = {"x": (2, 3, 11), "q": (2, 5, 7), "k": (2, 11, 7), "v": (2, 11, 3)}
+    given = {n: torch.randn(size, generator=random) for n, size in sizes.items()}
+    given |= {"math": math, "torch": torch, "F": torch.nn.functional}
+    for text in prose(path):
+        results = {}
+        for title, source in NAMED_CODE.findall(text):
+            names = dict(given)
+            exec(source, names)
+            results[title] = names[ast.parse(source).body[-1].targets[0].id]
+        for title, result in results.items():
+            first = next(iter(results.values()))
+            assert torch.allclose(result, first, atol=1e-6), title
+        assert len(results) != 1, "one way needs no name"
