@@ -25,13 +25,16 @@ FORMULAS = """() => {
   const wrong = [...document.querySelectorAll(
       'mjx-container :is([data-mml-node=merror], [fill=red])')]
     .map(m => 'error: ' + (m.dataset.mjxError || m.outerHTML.slice(0, 90)));
+  const slashed = [...document.querySelectorAll('mjx-assistive-mml')]
+    .filter(m => m.textContent.includes('\\\\'))
+    .map(m => 'a backslash is drawn: ' + m.textContent);
   const walk = document.createTreeWalker(document.querySelector('main'), 4);
   const raw = [];
   for (let n; (n = walk.nextNode());)
     if (!n.parentElement.closest('pre, code, script, style, mjx-container')
         && /\\\\[([]|\\$[^$\\s][^$]*\\$|\\\\[a-z]{3,}/.test(n.data))
       raw.push('raw: ' + n.data.trim().slice(0, 60));
-  return [...undrawn, ...wrong, ...raw];
+  return [...undrawn, ...wrong, ...slashed, ...raw];
 }"""
 
 # What is wider than the window and does not scroll inside something of its own.
