@@ -353,11 +353,14 @@ def project(tmp_path_factory):
                 ":::{note}\nA note.\n:::\n\nThe word 早上好。 and `早`\n\n"
                 '<details lang="zh-Hans"><summary>中文</summary>\n\n早\n\n</details>\n'
                 "\n<details><summary>Hint</summary>\n\nUnfolded.\n\n</details>\n"
+                '\n<form id="quiz"><details><summary>Answers</summary>'
+                "Reasons.</details></form><script>"
+                "document.querySelector('#quiz details').remove()</script>\n"
                 "\n**By hand**\n\n```python\na = 1\n```\n"
                 "\n**With torch**\n\n```python\nb = 2\n```\n"
                 "\nBetween.\n\n**One way**\n\n```python\nc = 3\n```\n"
             ),
-            nbformat.v4.new_code_cell("1 + 1"),
+            nbformat.v4.new_code_cell("1 + 1", metadata={"tags": ["hide-input"]}),
         ],
         metadata={
             "kernelspec": {"name": "python3", "display_name": "Python 3"},
@@ -535,7 +538,8 @@ def test_the_pdf_has_contents_numbers_links_and_an_outline(project, tmp_path):
     for text, number in zip(sheets[1:], book.page_labels[1:]):
         assert re.search(rf"^{number}$", text, re.MULTILINE), text
     assert re.findall(r"^(?:Book|\d · Title) (\d)$", sheets[1], re.M) == ["1", "2", "3"]
-    assert {"Unfolded.", "a = 1", "b = 2"} <= set(sheets[3].splitlines())
+    assert {"Unfolded.", "Reasons.", "a = 1", "b = 2"} <= set(sheets[3].splitlines())
+    assert "Show the code" not in sheets[3] and "1 + 1" not in sheets[3]
     assert "\\(" not in sheets[3]  # no TeX, but a drawing
 
     def outline(items):

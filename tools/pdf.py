@@ -56,10 +56,13 @@ p.below { padding-left: 8mm; font-size: 10pt }
 a { color: inherit; text-decoration: none }
 i { flex: 1; border-bottom: 1px dotted #55616f }
 </style></head><body>"""
-# Nothing on paper waits for a click, and no formula is wider than the sheet.
-OPEN = """async () => {
-  const folded = document.querySelectorAll('article details:not(.hide, .noprint)');
-  folded.forEach(details => details.open = true);
+# A quiz takes its reasons out of the page, to give them one by one. Paper keeps them.
+KEPT = """const remove = Element.prototype.remove;
+Element.prototype.remove = function () {
+  if (!this.matches('details')) remove.call(this);
+};"""
+# Formulas are drawn, and none is wider than the sheet.
+DRAWN = """async () => {
   await window.MathJax?.startup?.promise;
   for (const formula of document.querySelectorAll('div.math mjx-container'))
     if (formula.scrollWidth > formula.clientWidth)
@@ -112,6 +115,7 @@ def book_pdf(root, out):
         tab = browser.new_page(viewport=WIDTH, color_scheme="light", offline=True)
         tab.set_default_timeout(SLOW)
         tab.emulate_media(media="print")
+        tab.add_init_script(KEPT)
         pages, before = {}, 0
         for name in tqdm(names, unit="page"):
             url = (built / f"{name}.html").as_uri()
@@ -142,7 +146,7 @@ def contents(root):
 def print_page(tab, url, before):
     """Print the page at `url`, which `before` sheets come before."""
     tab.goto(url)
-    tab.evaluate(OPEN)
+    tab.evaluate(DRAWN)
     head, url = tab.evaluate(HEAD), tab.url
     paper = on_paper(tab, before, head["title"])
     # Chromium names the places that the page itself leads to, as its contents do.
