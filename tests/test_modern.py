@@ -1,4 +1,4 @@
-"""dot2gpt.modern against Hugging Face's models, PyTorch's Muon and its definitions."""
+"""Chapter 21 against Hugging Face's models, PyTorch's Muon and its own definitions."""
 
 import math
 
