@@ -15,6 +15,7 @@ def ends(page, seed, budget, machines):
     "In the same steps rotary positions alone bring a GPT of 2019 at least 0.1 nats a "
     "character lower, and with all seven parts Muon ends lower than AdamW",
     seeds=3,
+    budgets=(1, 2, 4),
     stronger="the larger start and the sines of chapter 13 for the GPT of 2019",
     holds=lambda f: (
         f["rotary"] < f["2019"] - 0.1 and f["all seven, Muon"] < f["all seven"]
@@ -30,6 +31,7 @@ def rotary_and_muon(seed, budget):
     "At width 64, an output table of its own ends higher than the token table used twice",
     seeds=3,
     budgets=(1, 2, 4),
+    stronger="an output table that starts as large as the token table does",
     holds=lambda f: f["all seven"] > f["all but untied"],
 )
 def own_table(seed, budget):

@@ -2,7 +2,7 @@
 
 # %% layer_weights (more is tested when it is handed in)
 c = checks.Checks("Exercise 1 · Weights and bytes: a layer")
-cases = [(6, 3, 1, 2, 16), (4096, 32, 8, 128, 14336)]
+cases = [(6, 3, 1, 2, 16), (4096, 32, 8, 128, 14336), (48, 6, 2, 14, 77)]
 for d, h, g, k, f in cases:
     q_and_o, k_and_v, net, norms = 2 * d * h * k, 2 * d * g * k, 3 * d * f, 2 * d
     want = q_and_o + k_and_v + net + norms
