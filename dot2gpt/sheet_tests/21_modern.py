@@ -1,23 +1,30 @@
 # Made from solutions/ by `make sync`: do not edit.
 
 # %% layer_weights (more is tested when it is handed in)
+from dot2gpt.modern import LlamaConfig, LlamaLayer
+
 c = checks.Checks("Exercise 1 · Weights and bytes: a layer")
 cases = [(6, 3, 1, 2, 16), (4096, 32, 8, 128, 14336), (48, 6, 2, 14, 77)]
 for d, h, g, k, f in cases:
-    q_and_o, k_and_v, net, norms = 2 * d * h * k, 2 * d * g * k, 3 * d * f, 2 * d
-    want = q_and_o + k_and_v + net + norms
+    with torch.device("meta"):  # shapes without numbers
+        layer = LlamaLayer(LlamaConfig(1, 1, d, h, g, 1, f, k))
+    sizes = {name: w.numel() for name, w in layer.named_parameters()}
+    queries, keys, output, gate, norm = (
+        sizes[f"{name}.weight"]
+        for name in ("attention.w_q", "attention.w_k", "attention.w_o")
+        + ("feed_forward.gate", "norm_1")
+    )
+    want = sum(sizes.values())
     mistakes = {
         "keys and values have n_kv_heads heads, not n_heads": (
-            2 * q_and_o + net + norms
+            want + 2 * (queries - keys)
         ),
-        "the output map is missing": q_and_o / 2 + k_and_v + net + norms,
-        "the output map reads all n_heads heads": (
-            q_and_o / 2 + 3 * k_and_v / 2 + net + norms
-        ),
-        "a SwiGLU has three maps, not two": want - d * f,
-        "there are two norms, one before each half": want - d,
-        "the norms are missing": want - norms,
-        "an RMSNorm has a scale and no shift": want + norms,
+        "the output map is missing": want - output,
+        "the output map reads all n_heads heads": want - output + keys,
+        "a SwiGLU has three maps, not two": want - gate,
+        "there are two norms, one before each half": want - norm,
+        "the norms are missing": want - 2 * norm,
+        "an RMSNorm has a scale and no shift": want + 2 * norm,
     }
     c.close(
         f"d_model={d}, n_heads={h}, n_kv_heads={g}, d_k={k}, d_ff={f}",
@@ -30,9 +37,8 @@ c.report()
 
 # %% cache_bytes (more is tested when it is handed in)
 c = checks.Checks("Exercise 1 · Weights and bytes: the cache")
-cases = [(32, 8, 128, 8192, 1, 2), (3, 2, 10, 7, 5, 4)]
-for n, g, k, t, b, size in cases:
-    want = 2 * n * g * k * t * b * size
+cases = [(32, 8, 128, 8192, 1, 2, 1_073_741_824), (3, 2, 10, 7, 5, 4, 16_800)]
+for n, g, k, t, b, size, want in cases:
     mistakes = {
         "keys are kept, and values as well": want / 2,
         "every layer keeps its own": want / n,
@@ -96,26 +102,27 @@ c.report()
 
 # %% neighbouring_rows (more is tested when it is handed in)
 c = checks.Checks("Exercise 3 · Which rows make a pair")
+one_head = {  # d_k: which row of the halves stands at each place
+    6: [0, 3, 1, 4, 2, 5],
+    10: [0, 5, 1, 6, 2, 7, 3, 8, 4, 9],
+}
 cases = [(0, 1, 6, 5), (1, 2, 10, 20)]
 for seed, h, d_k, width in cases:
     torch.manual_seed(seed)
     weight = torch.randn(h * d_k, width, dtype=torch.float64)
-    rows, half = torch.arange(h * d_k), d_k // 2
-
-    def order(n, size, back=False):
-        # The rows of n heads of `size`, halves as neighbours, or neighbours as halves.
-        inside = torch.arange(size).view((-1, 2) if back else (2, -1)).T.flatten()
-        return (torch.arange(n)[:, None] * size + inside).flatten()
-
-    exchanged = (rows // d_k) * d_k + (rows + half) % d_k
-    second_first = order(h, d_k).view(-1, 2).flip(1).flatten()
+    rows, half, inside = torch.arange(h * d_k), d_k // 2, torch.tensor(one_head[d_k])
+    first = rows // d_k * d_k  # of the head of each row
+    order, back = first + inside.repeat(h), first + inside.argsort().repeat(h)
+    left = (rows % 2 * h * d_k + rows) // 2  # all rows as one head
+    exchanged = first + (rows + half) % d_k
+    second_first = order.view(-1, 2).flip(1).flatten()
     square = h * d_k == width
     mistakes = {
         "the rows stand as they were": weight,
-        "this is the way from neighbours to halves": weight[order(h, d_k, back=True)],
-        "rows have left their head": weight[order(1, h * d_k)],
+        "this is the way from neighbours to halves": weight[back],
+        "rows have left their head": weight[left],
         "these are the columns: rows make the queries": (
-            weight[:, order(h, d_k)] if square else None
+            weight[:, order] if square else None
         ),
         "the halves are exchanged, not interleaved": weight[exchanged],
         "the second of a pair stands before the first": weight[second_first],
@@ -123,7 +130,7 @@ for seed, h, d_k, width in cases:
     c.close(
         f"{h} heads of {d_k}, {width} columns",
         lambda: neighbouring_rows(weight, h),
-        weight[order(h, d_k)],
+        weight[order],
         mistakes=mistakes,
         hint="row i of a head and row i + d_k/2 become rows 2i and 2i + 1",
     )
@@ -146,8 +153,14 @@ c.report()
 c = checks.Checks("Exercise 4 · A base for a longer text")
 cases = [(10_000.0, 128, 4), (10_000.0, 6, 2.5)]
 for base, d_k, factor in cases:
+    far = torch.tensor([100.0, 100.0 * factor], dtype=torch.float64)  # two ends
+
+    def slowest(new, end, d_k=d_k, far=far):
+        return position_angles(far[end], d_k, new)[-1]
+
+    want = slowest(base, 0)
     e = (d_k - 2) / d_k
-    mistakes = {
+    wrong = {
         "the base itself times the factor: the slowest pair's exponent is below 1": (
             factor
         ),
@@ -159,11 +172,12 @@ for base, d_k, factor in cases:
         "this is how much slower the pair turns, not the base": factor / base,
     }
     c.close(
-        f"new base / base, base={base:g}, d_k={d_k}, factor={factor}",
-        lambda: longer_base(base, d_k, factor) / base,
-        factor ** (1 / e),
-        mistakes=mistakes,
-        hint="factor · T · new^(-e) = T · base^(-e) for the slowest pair's exponent e",
+        f"the slowest angle at the far end, base={base:g}, d_k={d_k}, factor={factor}",
+        lambda: slowest(longer_base(base, d_k, factor), 1),
+        want,
+        mistakes={text: slowest(base * times, 1) for text, times in wrong.items()},
+        hint="with the new base it is not what the old one gave at the end of the "
+        "short text",
     )
 c.report()
 
