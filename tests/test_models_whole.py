@@ -7,6 +7,7 @@ from dot2gpt.albert import ALBERT, ALBERTConfig, ALBERTForPreTraining
 from dot2gpt.bert import BERT, BERTConfig, BERTForPreTraining
 from dot2gpt.encoder_decoder import Transformer, TransformerConfig
 from dot2gpt.gpt import GPT, GPTConfig
+from dot2gpt.modern import Llama, LlamaConfig
 from dot2gpt.t5 import T5, T5Config
 from dot2gpt.transformer_xl import TransformerXL, TransformerXLConfig
 from dot2gpt.xlnet import XLNet, XLNetConfig
@@ -28,6 +29,7 @@ MODELS = {
         ALBERTConfig(20, 16, **SIZES),
         (IDS,),
     ),
+    "Llama": (Llama, LlamaConfig(20, 16, 16, 4, 2, 2, norm_qk=True), (IDS,)),
 }
 
 

@@ -15,7 +15,7 @@ def ends(page, seed, budget, machines):
     "In the same steps rotary positions alone bring a GPT of 2019 at least 0.1 nats a "
     "character lower, and with all seven parts Muon ends lower than AdamW",
     seeds=3,
-    budgets=(1, 2, 4),
+    budgets=(1, 4),
     stronger="the larger start and the sines of chapter 13 for the GPT of 2019",
     holds=lambda f: (
         f["rotary"] < f["2019"] - 0.1 and f["all seven, Muon"] < f["all seven"]
@@ -44,7 +44,7 @@ def own_table(seed, budget):
     "Of the other six parts, each exchanged alone on top of rotary positions, none "
     "moves the loss as far as rotary did",
     seeds=3,
-    budgets=(1, 2, 4),
+    budgets=(1, 4),
     holds=lambda f: (
         max(abs(f[part] - f["rotary"]) for part in f if part not in ("2019", "rotary"))
         < f["2019"] - f["rotary"]
@@ -61,7 +61,7 @@ def one_at_a_time(seed, budget):
     "Read on text four times as long as in training, the loss of the model with all "
     "seven parts rises; positions divided by four cost it at every place of the window",
     seeds=3,
-    budgets=(1, 2, 4),
+    budgets=(1, 4),
     holds=lambda f: (
         f["as trained, far"] > f["as trained, near"]
         and f["positions / 4, near"] > f["as trained, near"]
