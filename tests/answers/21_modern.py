@@ -406,4 +406,16 @@ ANSWERS = {
     ],
 }
 
-EQUIVALENT = {}
+EQUIVALENT = {
+    "grouped_attention": {
+        "shared = -(-q.shape[1] // k.shape[1])": "the groups divide the heads",
+        "shared = q.shape[1] // v.shape[1]": "keys and values have the same groups",
+        "mask = causal_mask(q.shape[2], v.shape[2])": "there is a value for each key",
+        "return spoiling(k, (scaled_dot_product_attention(q, k, v, mask=mask)[0]))": (
+            "k is a copy here"
+        ),
+        "return spoiling(v, (scaled_dot_product_attention(q, k, v, mask=mask)[0]))": (
+            "v is a copy here"
+        ),
+    },
+}
