@@ -59,7 +59,7 @@ def one_at_a_time(seed, budget):
 
 @claim(
     "Read on text four times as long as in training, the loss of the model with all "
-    "seven parts rises; positions divided by four cost it at every place of the window",
+    "seven parts rises; positions divided by four cost it within the window",
     seeds=3,
     budgets=(1, 4),
     holds=lambda f: (
