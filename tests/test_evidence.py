@@ -59,10 +59,6 @@ WAITING = {
     "20_albert/second_use",
     "20_albert/smaller_not_faster",
     "20_albert/swap",
-    "21_modern/beyond_the_window",
-    "21_modern/one_at_a_time",
-    "21_modern/own_table",
-    "21_modern/rotary_and_muon",
 }
 CHEAP = ["09_encoder/counting", "02_weighted_average/hull"]  # measured again here
 
