@@ -16,7 +16,6 @@ from tools.tree import ROOT
 # Claims that wait for `make evidence`: new ones, and those whose code changed since.
 # The page marks them, and this list names them.
 WAITING = {
-    "04_scaling/phone_book",
     "04_scaling/short_heads",
     "06_multi_head/one_head",
     "06_multi_head/two_heads",
