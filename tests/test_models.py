@@ -10,6 +10,7 @@ import torch
 from dot2gpt.generation import generate
 from dot2gpt.page.weights import still_picture, unpack, vocabulary
 from tests import test_page_engine
+from tools import models
 from tools.evidence import lesson
 from tools.models import FOLDER, PROMPT, STEPS, Snapshots, main, script, stored
 
@@ -153,3 +154,18 @@ def test_snapshots_are_copies_of_their_step():
 def test_an_unknown_model_is_refused():
     with pytest.raises(SystemExit, match="no model 'bert', only gpt, dates"):
         main(["bert"])
+
+
+def test_stopping_keeps_the_models_that_were_trained(tmp_path, monkeypatch):
+    def stop():
+        raise KeyboardInterrupt
+
+    made = {"first": (tmp_path / "a", lambda: ({"w.js": "1"}, {"step": 1}))}
+    monkeypatch.setattr(models, "MODELS", made | {"second": (tmp_path / "b", stop)})
+    with pytest.raises(
+        SystemExit, match="stored weights of second are those of before"
+    ):
+        main([])
+    found = {path.name: path.read_text() for path in (tmp_path / "a").iterdir()}
+    assert found["w.js"] == "1" and json.loads(found["first.json"]) == {"step": 1}
+    assert not (tmp_path / "b").exists()

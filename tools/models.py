@@ -139,18 +139,18 @@ def exact_match(model):
 def describe_dates(model):
     """({file: text}, what dates.json says) of the Transformer."""
     packed = pack(model)
-    stored = unpack(packed)
-    (written,), weights = translate(stored, [DATE])
+    rounded = unpack(packed)
+    (written,), weights = translate(rounded, [DATE])
     about = {
         "text": DATE,
         "written": written,
         "weights": [[round(w, 3) for w in row] for row in weights[0].tolist()],
         "examples": [
-            [name, list(zip(texts, translate(stored, texts)[0]))]
+            [name, list(zip(texts, translate(rounded, texts)[0]))]
             for name, texts in EXAMPLES.items()
         ],
         "step": DATE_STEPS,
-        "exact_match": exact_match(stored),
+        "exact_match": exact_match(rounded),
         "float32_exact_match": exact_match(model),
     }
     return {f"step_{DATE_STEPS}.js": script(packed)}, about
@@ -163,15 +163,15 @@ MODELS = {
 
 
 def main(names):
-    for name in names or MODELS:
+    for name in names:
         if name not in MODELS:
             sys.exit(f"there is no model {name!r}, only {', '.join(MODELS)}")
-    try:
-        made = {name: MODELS[name][1]() for name in names or MODELS}
-    except KeyboardInterrupt:
-        sys.exit("stopped: the stored weights are those of before")
-    for name, (files, about) in made.items():
-        folder = MODELS[name][0]
+    for name in names or MODELS:
+        folder, make = MODELS[name]
+        try:
+            files, about = make()
+        except KeyboardInterrupt:
+            sys.exit(f"stopped: the stored weights of {name} are those of before")
         files[f"{name}.json"] = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
         folder.mkdir(exist_ok=True)
         for file, text in files.items():
