@@ -7,17 +7,15 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import axe_playwright_python
 import nbformat
 import pytest
 from playwright.sync_api import expect
 
 from tests import small_course
+from tests.test_pictures_browser import assert_axe_finds_nothing
 
 SHEET = "submitted/me/01_small/small_exercises.ipynb"
-AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 SLOW = 60_000  # milliseconds: the panels start kernels and import nbgrader
 
 
@@ -104,11 +102,9 @@ def test_the_first_page_shows_points_and_starts_a_sheet(page, lab, course):
     expect(rows).to_have_count(2)
     expect(rows.first).to_contain_text("0 of 6")
     expect(rows.first.get_by_role("link", name="Go on")).to_be_visible()
-    page.add_script_tag(path=AXE)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        found = page.evaluate("async () => (await axe.run()).violations.map(v => v.id)")
-        assert found == [], scheme
+        assert_axe_finds_nothing(page, "html")
     rows.last.get_by_role("button", name="Start").click()
     sheet = "submitted/me/02_more/small_exercises.ipynb"
     page.wait_for_url(f"{lab}lab/tree/{sheet}")
