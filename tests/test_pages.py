@@ -64,11 +64,14 @@ CUT_CODE = """() => [...document.querySelectorAll('main pre')]
 
 # axe does not read MathML, so it takes a table header that is a formula for empty.
 # What passes is not described: that takes most of the time.
-AXE = """async rules => (await axe.run(
+AXE = """async rules => {
+  axe.configure({rules: [{id: 'color-contrast', selector: '[data-kind]'}]});
+  return (await axe.run(
     {exclude: [['th:has(mjx-assistive-mml)']]},
     {resultTypes: ['violations'], ...(rules && {runOnly: rules})}
   )).violations.flatMap(
-  v => v.nodes.slice(0, 3).map(n => `${v.id}: ${n.html.slice(0, 120)}`))"""
+    v => v.nodes.slice(0, 3).map(n => `${v.id}: ${n.html.slice(0, 120)}`));
+}"""
 # Thousands of tokens of code have a few dozen colours: keep one token of each kind.
 ONE_OF_EACH = """() => {
   const seen = new Set();
@@ -78,6 +81,24 @@ ONE_OF_EACH = """() => {
     seen.add(place + token.className);
   }
   document.querySelectorAll('.highlight pre').forEach(pre => pre.normalize());
+}"""
+# A page of thousands of words has a few dozen pairs of a colour and what lies behind
+# it (to a tenth, in a heat map): axe measures the contrast of one element of each.
+MARK_KINDS = """() => {
+  const seen = new Set();
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  document.querySelectorAll('[data-kind]').forEach(e => delete e.dataset.kind);
+  for (let n; (n = walk.nextNode());) {
+    const e = n.parentElement;
+    if (n.data.trim().length < 2 || e.closest('mjx-container')
+        || !e.checkVisibility({visibilityProperty: true})) continue;
+    const {color, fontSize, fontWeight, opacity} = getComputedStyle(e), behind = [];
+    for (let b = e; b; b = b.parentElement)
+      behind.push(getComputedStyle(b).backgroundColor.replace(/(0[.]\\d)\\d+/g, '$1'));
+    const kind = [color, fontSize, fontWeight, opacity, ...new Set(behind)].join();
+    if (!seen.has(kind)) e.dataset.kind = '';
+    seen.add(kind);
+  }
 }"""
 PAPER = {"width": 720, "height": 1000}  # A4 at 96 dots per inch, less the margins
 
@@ -137,11 +158,13 @@ def test_page_draws_fits_and_reads(tab, page):
     )
     problems = [*tab.problems, *tab.evaluate(FORMULAS)]
     tab.evaluate(ONE_OF_EACH)
+    tab.evaluate(MARK_KINDS)
     problems += [f"light, {found}" for found in tab.evaluate(AXE)]
     tab.set_viewport_size(PHONE)
     problems += [f"at 390 px, {wide}" for wide in tab.evaluate(TOO_WIDE)]
     tab.set_viewport_size(DESKTOP)
     set_theme(tab, "dark")
+    tab.evaluate(MARK_KINDS)
     problems += [f"dark, {found}" for found in tab.evaluate(AXE, ["color-contrast"])]
     problems += [f"dark, {found}" for found in tab.evaluate(DARK_OUTPUTS)]
     tab.set_viewport_size(PAPER)
