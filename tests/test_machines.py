@@ -1,12 +1,13 @@
 """Notebooks as other processors run them: what differs is listed, what passed rests."""
 
+import re
 import subprocess
 import sys
 
 from tests.stored import notebook, says
 from tools import machines
 from tools.processors import EXECUTES, PROCESSORS, SURVEYED, environment
-from tools.tree import ROOT
+from tools.tree import ROOT, read, written_notebooks
 
 CODE = "open('ran', 'a').write('x')\nimport os\nprint('loss 0.1234', os.getenv('{}'))"
 
@@ -17,6 +18,7 @@ def asks(path, stored):
 
 
 def test_what_differs_is_listed_and_what_passed_is_not_run_again(tmp_path, monkeypatch):
+    (tmp_path / "tests").mkdir()
     monkeypatch.setattr(machines, "KINDS", [("old", 1)])
     good = asks(tmp_path / "good.ipynb", "loss 0.1235 default")
     bad = asks(tmp_path / "bad.ipynb", "loss 0.1235 avx2")
@@ -25,9 +27,54 @@ def test_what_differs_is_listed_and_what_passed_is_not_run_again(tmp_path, monke
     assert (tmp_path / "ran").read_text() == "xx"
     assert machines.survey([good], 1, tmp_path) == {}
     assert (tmp_path / "ran").read_text() == "xx", "what passed was run again"
-    monkeypatch.setattr(machines, "cells_run", lambda paths, *_: [(good, "Cell 0", 0)])
+    monkeypatch.setattr(
+        machines, "cells_run", lambda paths, *_: [(good, "Cell 0", False, 1)]
+    )
     asks(good, "loss 0.1236 default")
     assert machines.survey([good], 1, tmp_path), "what changed was not run again"
+
+
+def test_only_what_is_long_and_passed_on_all_machines_is_left_out(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "tests").mkdir()
+    paths = [asks(tmp_path / f"{name}.ipynb", "a") for name in ("long", "short")]
+    long = paths[0]
+
+    def survey(kinds):
+        def cells_run(waiting, *_):
+            return [(path, "Cell 0", True, 90 * (path == long)) for path in waiting]
+
+        monkeypatch.setattr(machines, "cells_run", cells_run)
+        with monkeypatch.context() as some:
+            some.setattr(machines, "KINDS", kinds)
+            assert machines.survey(paths, 1, tmp_path) == {}
+
+    assert machines.left(paths, tmp_path) == paths
+    survey(machines.KINDS[:-1])
+    assert machines.left(paths, tmp_path) == paths, "one kind of machine is missing"
+    survey(machines.KINDS)
+    assert machines.left(paths, tmp_path) == paths[1:]
+    asks(long, "b")
+    assert machines.left(paths, tmp_path) == paths, "its output changed"
+
+
+def test_a_verdict_depends_on_the_pins_and_on_what_is_compared(tmp_path, monkeypatch):
+    page = read(asks(tmp_path / "page.ipynb", "a"))
+    before = machines.keys(page)
+    assert len(set(before.values())) == len(machines.KINDS) == 6
+    monkeypatch.setattr(machines, "PINNED", re.compile("^nbval==.*", re.MULTILINE))
+    assert machines.keys(page) != before, "another torch may print other digits"
+    monkeypatch.undo()
+    page.cells[0].metadata["tags"] = ["nbval-ignore-output"]
+    ignored = machines.keys(page)
+    page.cells[0].outputs = []
+    assert machines.keys(page) == ignored != before
+
+
+def test_the_record_names_notebooks_that_there_are():
+    names = {p.relative_to(ROOT).as_posix() for p in written_notebooks()}
+    assert set(machines.recall()) <= names
 
 
 def test_a_command_runs_as_another_processor():

@@ -3,10 +3,12 @@
     python -m tools.machines                    all notebooks under all processors
     python -m tools.machines 06_multi_head      one chapter's notebooks
     python -m tools.machines --as old -- make test   any command under one processor
+    python -m tools.machines --left             the notebooks that `make test` is to run
 
 The processors are those of tools/processors.py. What passed is remembered in
-_build/machines.json until the notebook, the library or a processor's settings change:
-a run that was stopped goes on where it was.
+tests/machines.json until the notebook, the library, a pin or a processor's settings
+change: a run that was stopped goes on where it was, and `make test` need not repeat the
+notebooks that run long and have passed everywhere.
 """
 
 import argparse
@@ -16,7 +18,8 @@ import os
 import re
 import subprocess
 import sys
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from tqdm import tqdm
@@ -26,27 +29,70 @@ from tools.processors import PROCESSORS, SURVEYED, environment
 from tools.tree import ROOT, read
 
 KINDS = [(processor, threads) for threads in (1, 2) for processor in SURVEYED]
-STORE = Path("_build", "machines.json")
+STORE = Path("tests", "machines.json")
+LONG = 20  # seconds from which on `make test` leaves out a notebook that has passed
+PINNED = re.compile(r"^(?:torch|numpy|tiktoken|matplotlib)==.*", re.MULTILINE)
 NBVAL = ["-m", "pytest", "-v", "--color=no", "--nbval", "--dist", "loadfile"]
 NBVAL += ["-p", "tests.printed_numbers", "-p", "tests.warm_kernels"]
-SAID = re.compile(r"(PASSED|FAILED|ERROR) (\S+)(?:\.|::)ipynb::(Cell \d+)")
+SAID = re.compile(
+    r"\[(gw\d+)\].* (PASSED|FAILED|ERROR) (\S+)(?:\.|::)ipynb::(Cell \d+)"
+)
 
 
 def content(notebook):
     """What a verdict on a notebook depends on, machines aside."""
-    outputs = [cell.get("outputs") for cell in notebook.cells]
+    outputs = [
+        cell.get("outputs")
+        for cell in notebook.cells
+        if "nbval-ignore-output" not in cell.metadata.get("tags", ())
+    ]
     plug_in = (ROOT / "tests" / "printed_numbers.py").read_text(encoding="utf-8")
-    return fingerprint(notebook) + json.dumps(outputs) + plug_in
+    pins = PINNED.findall((ROOT / "requirements.txt").read_text(encoding="utf-8"))
+    return fingerprint(notebook) + json.dumps([outputs, pins]) + plug_in
 
 
-def key(text, processor, threads):
-    """A verdict's name: what it depends on, as a short text."""
-    parts = [text, PROCESSORS[processor], threads]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+def keys(notebook):
+    """The name of a verdict on a notebook, for each kind of machine: a short text."""
+    text = content(notebook)
+    return {
+        (processor, threads): hashlib.sha256(
+            json.dumps([text, PROCESSORS[processor], threads]).encode()
+        ).hexdigest()[:16]
+        for processor, threads in KINDS
+    }
+
+
+def recall(root=ROOT):
+    """What has passed: {notebook: {"seconds": the longest, "passed": [keys]}}."""
+    store = root / STORE
+    return json.loads(store.read_text()) if store.exists() else {}
+
+
+def remember(known, root=ROOT):
+    """One line a notebook: a difference shows what was run."""
+    rows = [f"{json.dumps(name)}: {json.dumps(known[name])}" for name in sorted(known)]
+    part = (root / STORE).with_suffix(".part")
+    part.write_text("{\n" + ",\n".join(rows) + "\n}\n")
+    part.replace(root / STORE)
+
+
+def left(paths, root=ROOT):
+    """The notebooks that are short, or have not passed on all kinds of machines."""
+    known = recall(root)
+
+    def proved(path):
+        row = known.get(path.relative_to(root).as_posix())
+        return (
+            row is not None
+            and row["seconds"] > LONG
+            and set(keys(read(path)).values()) <= set(row["passed"])
+        )
+
+    return [path for path in paths if not proved(path)]
 
 
 def cells_run(paths, processor, threads, jobs, root=ROOT):
-    """Run notebooks with nbval; yields (path, cell, whether it passed) as they run.
+    """Run notebooks with nbval; yields (path, cell, whether it passed, seconds).
 
     What nbval says of the cells that differ is printed at the end.
     """
@@ -63,10 +109,14 @@ def cells_run(paths, processor, threads, jobs, root=ROOT):
         stdout=subprocess.PIPE,
         text=True,
     )
+    last = defaultdict(time.monotonic)  # by worker
     with process:
         for line in process.stdout:
             if said := SAID.search(line):
-                yield root / f"{said[2]}.ipynb", said[3], said[1] == "PASSED"
+                worker, verdict, path, cell = said.groups()
+                began, last[worker] = last[worker], time.monotonic()
+                seconds = last[worker] - began
+                yield root / f"{path}.ipynb", cell, verdict == "PASSED", seconds
             elif "= FAILURES =" in line:
                 tqdm.write(process.stdout.read())
     if process.returncode > 1:  # 1: some cells differ
@@ -75,36 +125,42 @@ def cells_run(paths, processor, threads, jobs, root=ROOT):
 
 def survey(paths, jobs, root=ROOT):
     """Run what has not passed yet; {(processor, threads): [cells that differ]}."""
-    store = root / STORE
-    passed = set(json.loads(store.read_text())) if store.exists() else set()
+    known = {name: row for name, row in recall(root).items() if (root / name).exists()}
     notebooks = {path: read(path) for path in paths}
-    texts = {path: content(notebook) for path, notebook in notebooks.items()}
+    wanted = {path: keys(notebook) for path, notebook in notebooks.items()}
     sizes = {
         path: sum(cell.cell_type == "code" for cell in notebook.cells)
         for path, notebook in notebooks.items()
     }
-    todo = {
-        kind: {p: k for p in paths if (k := key(texts[p], *kind)) not in passed}
-        for kind in KINDS
-    }
+    for path in paths:
+        row = known.setdefault(
+            path.relative_to(root).as_posix(), {"seconds": 0, "passed": []}
+        )
+        row["passed"] = [k for k in wanted[path].values() if k in row["passed"]]
+        wanted[path] = {
+            kind: (row, k) for kind, k in wanted[path].items() if k not in row["passed"]
+        }
+    todo = {kind: [p for p in paths if kind in wanted[p]] for kind in KINDS}
     total = sum(sizes[path] for waiting in todo.values() for path in waiting)
     found = {}
-    store.parent.mkdir(exist_ok=True)
     with tqdm(total=total, unit="cell") as bar:
         for kind, waiting in todo.items():
             if not waiting:
                 continue
             bar.set_description(f"{kind[0]}, threads {kind[1]}")
-            good = Counter()
-            for path, cell, passes in cells_run(waiting, *kind, jobs, root):
+            good, took = Counter(), Counter()
+            for path, cell, passes, seconds in cells_run(waiting, *kind, jobs, root):
                 bar.update()
                 good[path] += passes
+                took[path] += seconds
                 if not passes:
                     where = f"{path.relative_to(root)}, {cell}"
                     found.setdefault(kind, []).append(where)
                 if good[path] == sizes[path]:
-                    passed.add(waiting[path])
-                    store.write_text(json.dumps(sorted(passed)))
+                    row, key = wanted[path][kind]
+                    row["passed"].append(key)
+                    row["seconds"] = max(row["seconds"], round(took[path]))
+                    remember(known, root)
     return found
 
 
@@ -118,6 +174,9 @@ def main():
     parser.add_argument(
         "--as", dest="processor", choices=PROCESSORS, help="run a command"
     )
+    parser.add_argument(
+        "--left", action="store_true", help="name what `make test` runs"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     if options.processor:
@@ -125,6 +184,16 @@ def main():
             parser.error("--as PROCESSOR wants a command: --as old -- make test")
         os.execvpe(options.names[0], options.names, environment(options.processor))
     paths = choose(options.names, parser)
+    if options.left:
+        rest = left(paths)
+        print(*(path.relative_to(ROOT) for path in rest), sep="\n")
+        if gone := [path.stem for path in paths if path not in rest]:
+            print(
+                f"proved on {len(KINDS)} kinds of machines by `make machines`, so not "
+                f"run again: {', '.join(gone)}",
+                file=sys.stderr,
+            )
+        return
     try:
         found = survey(paths, options.jobs)
     except KeyboardInterrupt:
