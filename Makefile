@@ -18,7 +18,7 @@ help:  ## this list
 	@echo "make lab       JupyterLab on the course (PORT=8888)"
 	@echo "make sync      lesson cells -> dot2gpt/, solutions -> exercise sheets"
 	@echo "make execute   run the notebooks that changed (NAMES=06_multi_head for one chapter)"
-	@echo "make models    train the two models that run in the book, and store them (minutes; NAMES=dates)"
+	@echo "make models    train the models that the book's pages load, and store them (minutes; NAMES=dates)"
 	@echo "make evidence  measure the book's claims again (hours; NAMES=06_multi_head for one chapter)"
 	@echo "make grade     autograde what lies in submitted/, in a sandbox (NAMES=06_multi_head)"
 	@echo "make mutants   whether the tests of the sheets notice small mistakes (long, resumable; NAMES=06_multi_head)"

@@ -169,3 +169,37 @@ def test_stopping_keeps_the_models_that_were_trained(tmp_path, monkeypatch):
     found = {path.name: path.read_text() for path in (tmp_path / "a").iterdir()}
     assert found["w.js"] == "1" and json.loads(found["first.json"]) == {"step": 1}
     assert not (tmp_path / "b").exists()
+
+
+# --- the readers of words beside chapter 15 -----------------------------------------
+
+
+def test_the_stored_readers_of_words_are_as_good_as_their_curves_say():
+    words = lesson("15_bert/real_words")
+    curves = json.loads((models.WORDS / "words.json").read_text(encoding="utf-8"))
+    path = models.WORDS / "words.pt"
+    weights = torch.load(path, weights_only=True)
+    assert set(weights) == set(curves) == set(words.SIDES)
+    assert path.stat().st_size < 800_000
+    for name, left_only in words.SIDES.items():
+        reader = words.Reader(left_only)
+        reader.load_state_dict(weights[name])
+        log_p = words.log_shares(reader, words.windows, words.at)
+        nats = -log_p.gather(1, words.answers[:, None]).mean().item()
+        assert nats == pytest.approx(curves[name][-1][1], abs=0.01), name
+
+
+def test_a_reader_does_not_see_the_word_that_it_is_asked_for():
+    words = lesson("15_bert/real_words")
+    ids, at = words.windows[:50], words.at[:50]
+    other = ids.scatter(1, at, 7)
+    for left_only in words.SIDES.values():
+        torch.manual_seed(0)
+        reader = words.Reader(left_only)
+        same = [words.log_shares(reader, x, at) for x in (ids, other)]
+        torch.testing.assert_close(*same, rtol=0, atol=0)
+        right = ids.clone()
+        right[:, 8:] = 9  # what stands to the right of the first half
+        first = at[:, 0] < 8
+        moved = words.log_shares(reader, right, at)[first] != same[0][first]
+        assert bool(moved.any()) is not left_only

@@ -1,10 +1,11 @@
-"""Train the models that run in the book's pages, and store them as the pages take them:
-the GPT of chapter 13 and the Transformer of chapter 10.
+"""Train the models that the book's pages load, and store them as the pages take them:
+the GPT of chapter 13, the Transformer of chapter 10, the readers of chapter 15's page.
 
-python -m tools.models [gpt] [dates]
+python -m tools.models [gpt] [dates] [words]
 """
 
 import copy
+import io
 import json
 import os
 import random
@@ -22,6 +23,7 @@ FOLDER = ROOT / "chapters" / "14_generation" / "weights"
 STEPS = (0, 30, 100, 500, 2000)
 PROMPT = "If the object is"
 
+WORDS = ROOT / "chapters" / "15_bert" / "weights"
 DATES = ROOT / "chapters" / "10_encoder_decoder" / "weights"
 DATE_STEPS, RATE = 600, 4e-3  # as chapter 10 trains
 DATE = "May 24, 2029"
@@ -156,9 +158,27 @@ def describe_dates(model):
     return {f"step_{DATE_STEPS}.js": script(packed)}, about
 
 
+def train_words():
+    """{side: (Reader, its curve)} of the page beside chapter 15."""
+    page = lesson("15_bert/real_words")
+    return {name: page.learn_words(left) for name, left in page.SIDES.items()}
+
+
+def describe_words(found):
+    """({file: bytes}, the curves) of trained readers; weights in half precision."""
+    file = io.BytesIO()
+    halves = {
+        side: {name: weight.half() for name, weight in reader.state_dict().items()}
+        for side, (reader, _) in found.items()
+    }
+    torch.save(halves, file)
+    return {"words.pt": file.getvalue()}, {side: c for side, (_, c) in found.items()}
+
+
 MODELS = {
     "gpt": (FOLDER, lambda: describe_gpt(*train_gpt())),
     "dates": (DATES, lambda: describe_dates(train_dates())),
+    "words": (WORDS, lambda: describe_words(train_words())),
 }
 
 
@@ -174,9 +194,10 @@ def main(names):
             sys.exit(f"stopped: the stored weights of {name} are those of before")
         files[f"{name}.json"] = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
         folder.mkdir(exist_ok=True)
-        for file, text in files.items():
+        for file, content in files.items():
             partial = folder / f"{file}.partial"
-            partial.write_text(text, encoding="utf-8")
+            binary = content if isinstance(content, bytes) else content.encode()
+            partial.write_bytes(binary)
             os.replace(partial, folder / file)
         print(f"{name}: stored in {folder}")
 

@@ -57,14 +57,14 @@ def one_bad_step(seed, budget):
 
 
 @claim(
-    "On 10,000 characters the validation loss turns and climbs; dropout makes the "
-    "climb smaller, and twenty times the text ends far lower",
+    "On 10,000 characters the validation loss turns and climbs; twenty times the text "
+    "ends far lower, and dropout does not come near that",
     seeds=5,
     budgets=(1, 2),
     holds=lambda f: (
         f["end"] > f["lowest"] + 0.3
-        and f["dropout, end"] < f["end"] - 0.2
         and f["more text, end"] < f["lowest"] - 0.5
+        and f["more text, end"] < f["dropout, end"] - 0.5
     ),
 )
 def learned_by_heart(seed, budget):

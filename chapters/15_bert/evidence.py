@@ -140,3 +140,31 @@ def fine_tuning(seed, budget):
     for name, bert in (("pre-trained", model.bert), ("fresh weights", fresh)):
         found[name] = page.fine_tune(bert, name)[1]
     return found
+
+
+@claim(
+    "On words of the textbook a small BERT names more hidden words, and loses fewer nats, "
+    "than the same net that reads from the left and is asked at every place; after 600 "
+    "steps the left-only one is ahead",
+    budgets=(1, 2),
+    stronger="the left-only model's best step counts; with dropout as well",
+    holds=lambda f: (
+        f["both sides: right"] > f["left only: right"] + 0.01
+        and f["both sides: least nats"] < f["left only: least nats"] - 0.4
+        and f["both sides: least nats"] < f["left only, dropout: least nats"] - 0.2
+        and f["both sides: nats at 600"] > f["left only: nats at 600"]
+    ),
+)
+def real_words(seed, budget):
+    page, found = lesson("15_bert/real_words"), {}
+    for name, left_only, dropout in (
+        ("left only", True, 0.0),
+        ("left only, dropout", True, 0.2),
+        ("both sides", False, 0.0),
+    ):
+        reader, curve = page.learn_words(left_only, seed, 3000 * budget, dropout)
+        log_p = page.log_shares(reader, page.windows, page.at)
+        found[f"{name}: right"] = page.scores(log_p)[0]
+        found[f"{name}: least nats"] = min(nats for _, nats in curve)
+        found[f"{name}: nats at 600"] = dict(curve)[600]
+    return found
