@@ -252,7 +252,7 @@ def style() -> None:
     """Set matplotlib's defaults for the book, and a font that has the Chinese words.
 
     Figures are 624 pixels wide with a white ground: at phone width the words are still
-    11 pixels tall, and in the dark theme the figure is a white card.
+    11 pixels tall. The book turns it to dark ground: captions say strong and faint.
     """
     import matplotlib
     from matplotlib import font_manager

@@ -78,6 +78,11 @@ def test_every_figure_says_what_it_shows(path):
             assert len(images) == 1, "one figure a cell"
             assert len(mystnb.get("image", {}).get("alt", "")) > 30, cell.source[:60]
             assert mystnb.get("figure", {}).get("caption"), cell.source[:60]
+            # In the book's dark theme the light of a figure is turned.
+            said = re.search(
+                r"(?i)\b(dark|light|bright|white|black)(er|est)?\b", str(mystnb)
+            )
+            assert not said, f"{said[0]!r} is untrue in one of the themes"
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=name)

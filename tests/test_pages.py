@@ -1,13 +1,16 @@
 """The built book in Chromium with the network cut: it draws, fits, and is read."""
 
 import functools
+import io
 import os
 import re
 from pathlib import Path
 
 import axe_playwright_python
 import pytest
+from PIL import Image
 
+from dot2gpt import pictures
 from tools import tree
 
 ROOT = Path(__file__).parent.parent
@@ -48,15 +51,15 @@ TOO_WIDE = """() => {
       .slice(0, 5).map(e => e.outerHTML.slice(0, 90))];
 }"""
 
-# Boxes behind HTML outputs, and plots without their light card, in the dark theme.
+# Boxes behind HTML outputs, and plots whose light is not turned, in the dark theme.
 DARK_OUTPUTS = """() => [
   ...[...document.querySelectorAll('.output.text_html')]
     .filter(e => getComputedStyle(e).backgroundColor != 'rgba(0, 0, 0, 0)')
     .map(e => 'a box behind ' + e.innerHTML.trim().slice(0, 60)),
   ...[...document.querySelectorAll('div.cell_output img')]
-    .filter(e => getComputedStyle(e).backgroundColor != 'rgb(255, 255, 255)'
-      || getComputedStyle(e).filter != 'none')
-    .map(e => 'no light card: ' + e.alt.slice(0, 60))]"""
+    .filter(e => getComputedStyle(e).filter != 'invert(1) hue-rotate(180deg)'
+      || getComputedStyle(e).mixBlendMode != 'screen')
+    .map(e => 'a light card: ' + e.alt.slice(0, 60))]"""
 
 CUT_CODE = """() => [...document.querySelectorAll('main pre')]
   .filter(e => e.clientWidth && e.scrollWidth > e.clientWidth + 1)
@@ -171,6 +174,46 @@ def test_page_draws_fits_and_reads(tab, page):
     tab.emulate_media(media="print")
     problems += [f"cut on paper: {code}" for code in tab.evaluate(CUT_CODE)]
     assert not problems, "\n".join(problems)
+
+
+# Pictures of one colour each; the colour of the page.
+LINES = """colours => {
+  document.querySelector('main .cell_output img').before(...colours.map(colour => {
+    const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9">`
+      + `<rect width="9" height="9" fill="${colour}"/></svg>`;
+    const src = 'data:image/svg+xml,' + encodeURIComponent(svg);
+    return Object.assign(new Image(), {src});
+  }));
+  return getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number);
+}"""
+
+
+def contrast(*colours):
+    """The contrast of two colours, as WCAG 2 has it."""
+    linear = [[(c / 255 + 0.055) ** 2.4 / 1.055**2.4 for c in x] for x in colours]
+    light = [0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05 for r, g, b in linear]
+    return max(light) / min(light)
+
+
+def test_figures_stand_on_the_page_in_the_dark_and_are_read(tab):
+    visit(tab, "chapters/06_multi_head/multi_head.html")
+    set_theme(tab, "dark")
+    ground = tab.evaluate(LINES, ["#fff", "#000", *pictures.PALETTE])
+    white, *inks = [
+        Image.open(io.BytesIO(image.screenshot())).convert("RGB").getpixel((12, 12))
+        for image in tab.locator("main .cell_output img[src^='data:image/svg']").all()
+    ]
+    assert list(white) == ground
+    assert min(contrast(ink, ground) for ink in inks) > 3, inks
+
+
+def test_paper_is_light(tab):
+    visit(tab, "index.html")
+    set_theme(tab, "dark")
+    theme = "document.documentElement.dataset.theme"
+    tab.evaluate(f"addEventListener('beforeprint', () => {{ window.paper = {theme} }})")
+    tab.pdf()
+    assert (tab.evaluate("window.paper"), tab.evaluate(theme)) == ("light", "dark")
 
 
 def found(tab, query):
