@@ -14,7 +14,7 @@ import zlib
 from docutils import nodes
 
 LEFT_OUT = (nodes.section, nodes.title, nodes.raw, nodes.math_block, nodes.comment)
-TEX = [(r"\\sqrt", "√"), (r"\\top", "ᵀ"), (r"\\times", "×"), (r"\\in\b", "∈")]
+TEX = [(r"\\sqrt", "√"), (r"\^?{?\\top", "ᵀ"), (r"\\times", "×"), (r"\\in\b", "∈")]
 TEX += [(r"\\(operatorname|text|math\w+|left|right)(?![a-z])|[\\{}]", "")]
 
 
@@ -26,7 +26,7 @@ def drop_sphinx_search(app):
 def note_texts(app, doctree):
     """Keep the sections of a page, each with its place, heading and text."""
     app.env.metadata[app.env.docname]["search"] = [
-        (section["ids"][0], section.next_node(nodes.title).astext(), _text(section))
+        (section["ids"][0], _words_of(section.next_node(nodes.title)), _text(section))
         for section in doctree.findall(nodes.section)
     ]
 
@@ -39,7 +39,7 @@ def search_page(app):
     texts = [
         (
             builder.get_relative_uri("search", name),
-            env.titles[name].astext(),
+            _words_of(env.titles[name]),
             env.metadata[name].get("gives", ""),
             env.metadata[name]["search"],
         )
@@ -55,9 +55,14 @@ def _text(section):
     return " ".join(" ".join(_words(section)).split())
 
 
+def _words_of(node):
+    """Return the text of a title or paragraph; its formulas without TeX."""
+    return "".join(map(_plain, node.findall(nodes.Text)))
+
+
 def _words(node):
     if isinstance(node, nodes.TextElement):
-        yield "".join(map(_plain, node.findall(nodes.Text)))
+        yield _words_of(node)
     elif node.get("nb_element") != "cell_code_output":
         for child in node.children:
             if not isinstance(child, LEFT_OUT):

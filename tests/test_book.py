@@ -1,12 +1,15 @@
 """The built book, as files: complete, self-contained, linked, and free of solutions."""
 
+import base64
 import filecmp
 import functools
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import zlib
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -270,6 +273,24 @@ def test_sidebar_and_front_page_list_every_chapter():
         bar = soup(f"{lesson}.html").select_one("p.course-bar").text
         minutes = re.search(r"(\d+) min", bar)[1]
         assert rows.get(lesson) == (title, minutes), f"index.md does not say {lesson}"
+
+
+def test_titles_have_signs_where_no_formula_can_be_drawn():
+    """In the contents, in a tab, in links and in the search a formula is its text."""
+    wanted = "4 · Why the square root of dₖ"
+    page = soup("chapters/04_scaling/scaling.html")
+    assert page.title.text.startswith(wanted)
+    assert page.select_one("meta[property='og:title']")["content"].startswith(wanted)
+    assert page.select_one("nav li.current > a").text == wanted
+    packed = re.search(r'atob\("([^"]+)"', str(soup("search.html")))[1]
+    texts = json.loads(zlib.decompress(base64.b64decode(packed)))
+    titles = {title for _, title, _, _ in texts}
+    headings = {heading for *_, sections in texts for _, heading, _ in sections}
+    assert {wanted, f"Exercises: {wanted[4:]}"} <= titles
+    assert "All pairs at once: X Xᵀ" in headings
+    assert not [
+        text for text in titles | headings if re.search(r"\\|d_k\b(?!\))", text)
+    ]
 
 
 def released_text():

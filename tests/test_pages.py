@@ -262,6 +262,7 @@ def test_search_finds_words_in_two_languages_from_a_folder(tab):
         ("layer norm", "7 · The block"),
         ("Bert", "15 · BERT"),
         ("causal_mask", "5 · Masks"),
+        ("root of d_k", "4 · Why the square root of dₖ"),
     ],
 )
 def test_search_puts_titles_and_what_a_chapter_gives_first(tab, query, title):
