@@ -51,6 +51,16 @@ TOO_WIDE = """() => {
       .slice(0, 5).map(e => e.outerHTML.slice(0, 90))];
 }"""
 
+# Cells of tables that have three lines or more, with a word or two in each.
+SQUEEZED = """() => [...document.querySelectorAll('article table.table :is(th, td)')]
+  .filter(cell => {
+    const text = document.createRange();
+    text.selectNodeContents(cell);
+    const lines = text.getBoundingClientRect().height
+      / parseFloat(getComputedStyle(cell).lineHeight);
+    return lines > 2.5 && cell.clientWidth < 150;
+  }).map(e => e.innerText.slice(0, 60))"""
+
 # Boxes behind HTML outputs, and plots whose light is not turned, in the dark theme.
 DARK_OUTPUTS = """() => [
   ...[...document.querySelectorAll('.output.text_html')]
@@ -165,6 +175,7 @@ def test_page_draws_fits_and_reads(tab, page):
     problems += [f"light, {found}" for found in tab.evaluate(AXE)]
     tab.set_viewport_size(PHONE)
     problems += [f"at 390 px, {wide}" for wide in tab.evaluate(TOO_WIDE)]
+    problems += [f"squeezed at 390 px: {cell}" for cell in tab.evaluate(SQUEEZED)]
     tab.set_viewport_size(DESKTOP)
     set_theme(tab, "dark")
     tab.evaluate(MARK_KINDS)
