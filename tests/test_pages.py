@@ -227,6 +227,30 @@ def test_paper_is_light(tab):
     assert (tab.evaluate("window.paper"), tab.evaluate(theme)) == ("light", "dark")
 
 
+# For each fold that is closed on the screen, whether what it holds is to be seen.
+FOLDS = """async () => {
+  for (let n = 2; n--;) await new Promise(requestAnimationFrame);
+  return [...document.querySelectorAll('article details:not(.hide)')]
+    .filter(fold => !fold.open)
+    .map(fold => fold.lastElementChild.checkVisibility());
+}"""
+
+
+@pytest.mark.parametrize(
+    "page, opened",
+    [
+        ("chapters/06_multi_head/multi_head.html", {True}),  # a summary in Chinese
+        ("chapters/00_basics/basics.html", {True}),  # answers
+        ("chapters/06_multi_head/multi_head_exercises.html", {False}),  # hints
+    ],
+)
+def test_on_paper_what_explains_is_open_and_hints_are_not(tab, page, opened):
+    visit(tab, page)
+    assert set(tab.evaluate(FOLDS)) == {False}
+    tab.emulate_media(media="print")
+    assert set(tab.evaluate(FOLDS)) == opened
+
+
 def found(tab, query):
     """The pages that the search finds, best first, and their titles."""
     tab.locator(".bd-search-container input").fill(query)
