@@ -74,7 +74,7 @@ mutants: $(VENV)/.ready-tests
 QUICK := tests --ignore=tests/test_pages.py --ignore=tests/test_book.py --ignore=tests/test_lab.py \
 	--ignore=tests/test_nbgrader.py --ignore=tests/test_clean.py --ignore=tests/test_sheets.py \
 	--ignore=tests/test_sheets_cli.py --ignore=tests/test_mutants.py --ignore=tests/test_pictures_browser.py \
-	--ignore=tests/test_gpt_commands.py --ignore=tests/test_benchmarks.py \
+	--ignore=tests/test_gpt_commands.py --ignore=tests/test_benchmarks.py --ignore=tests/test_pins.py \
 	--ignore=tests/test_page.py --ignore=tests/test_page_engine.py --ignore=tests/test_models.py \
 	--ignore=tests/test_page_sentence.py --ignore=tests/test_page_dates.py \
 	--ignore=tests/test_sandbox.py --ignore=tests/test_grading_run.py --ignore=tests/test_grading_class.py \
