@@ -5,6 +5,7 @@ import math
 import re
 
 import pytest
+from markdown_it import MarkdownIt
 
 from tools.tree import ROOT, chapters, read, tags, written_notebooks
 
@@ -83,6 +84,55 @@ def test_every_figure_says_what_it_shows(path):
                 r"(?i)\b(dark|light|bright|white|black)(er|est)?\b", str(mystnb)
             )
             assert not said, f"{said[0]!r} is untrue in one of the themes"
+
+
+FOLD = r'<details( lang="zh-Hans")?><summary>[^<$`*_]+</summary>'
+
+
+def astray(text):
+    """What of a cell's HTML is drawn as something else in a plain notebook.
+
+    JupyterLab without extensions, Colab and VS Code read CommonMark: a block of HTML
+    ends at an empty line, and what stands in it is neither Markdown nor a formula. VS
+    Code draws `details` and `summary` in a folder that is not trusted, too, and few
+    other tags (microsoft/vscode, pull request 150228).
+    """
+    found, opened, filled = [], False, False
+    for token in MarkdownIt("commonmark").parse(text):
+        inside = token.children or ()
+        found += [child.content for child in inside if child.type == "html_inline"]
+        if token.type != "html_block":
+            filled = True
+            continue
+        for line in filter(None, token.content.splitlines()):
+            opens = bool(re.fullmatch(FOLD, line))
+            right = opened != opens and (opens or line == "</details>" and filled)
+            if not right or token.level:
+                found.append(line)
+            opened, filled = opens, False
+    return found + ["a fold is not closed"] * opened
+
+
+def test_html_that_a_plain_notebook_draws_wrongly_is_found():
+    right = "<details><summary>Hint 1</summary>\n\nIt is $x$.\n\n</details>"
+    assert astray(f"a\n\n{right}\n{right}\n\n{right}") == []
+    for wrong in (
+        right.replace("</summary>\n\n", "</summary>\n"),  # raw TeX
+        right.replace("\n\n</details>", ""),
+        right.replace("</summary>\n\nIt is $x$.", "</summary>"),
+        right.replace("Hint 1", "Why $x$"),
+        right.replace("It", "<b>It</b>"),
+        right.replace("<details>", "<details open>"),
+        "- " + right.replace("\n\n", "\n\n  "),
+        f"{right}\n\n</details>",
+        right.replace("\n\nIt", "\n\n<div>\n\nIt"),
+    ):
+        assert astray(wrong), wrong
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=name)
+def test_folds_are_drawn_in_a_plain_notebook(path):
+    assert [line for text in prose(path) for line in astray(text)] == []
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=name)
