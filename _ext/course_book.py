@@ -105,13 +105,14 @@ def lab_button(app, pagename, templatename, context, doctree):
         f'<p>{what}</p><div class="highlight"><pre>{command}</pre></div>'
         for what, command in steps
     )
-    url = html.escape(f"{app.config.book_lab_url.rstrip('/')}/{path}")
+    lab = html.escape(app.config.book_lab_url.rstrip("/"))
+    course = f'<a href="{lab.removesuffix("/lab/tree")}/course" target="_blank">'
     context["body"] += (
         '<div popover id="open-in-lab" role="dialog" aria-label="Open in JupyterLab">'
         "<p><b>This page is a notebook: change the code and run it.</b></p>"
-        f'{steps}<p>Then <a href="{url}" target="_blank">open it in JupyterLab</a>. '
-        "If it asks for a token, take the address that <code>make lab</code> printed."
-        "</p></div>"
+        f'{steps}<p>Then <a href="{lab}/{path}" target="_blank">open it in JupyterLab'
+        f"</a>, or {course}all chapters with your points</a>. If it asks for a token, "
+        "take the address that <code>make lab</code> printed.</p></div>"
     )
     context["header_buttons"].insert(
         0,

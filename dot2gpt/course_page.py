@@ -1,6 +1,7 @@
 """The course's page in JupyterLab's server: chapters, points, a sheet begun by a click.
 
-A server extension that `tools/jupyter` turns on; `make lab` opens its page first.
+A server extension that `tools/jupyter` turns on; `make lab` opens its page first. It
+serves the book, too, once that is built.
 """
 
 import html
@@ -30,7 +31,7 @@ PAGE = """<!doctype html>
 </style></head>
 <body><main><h1>From X·Xᵀ to GPT</h1>
 <p>{earned:g} of {possible:g} points, as you ran and saved your sheets.
-<a href="{lab}">JupyterLab</a></p>
+<a href="{lab}">JupyterLab</a>{book}</p>
 <form method="post">{xsrf}<table>
 <thead><tr><th>Lesson</th><th>Sheet</th><th>Points</th></tr></thead>
 <tbody>{rows}</tbody></table></form></main></body></html>
@@ -40,6 +41,24 @@ ROW = """<tr><th scope="row"><a href="{lesson}">{title}</a> <small>{name}</small
 <progress value="{earned:g}" max="{possible:g}" aria-label="{title}"></progress></td>
 </tr>
 """
+
+
+def built_book():
+    """The folder that `make book` builds the pages in."""
+    return sheets.course_root() / "_build" / "html"
+
+
+class Book(JupyterHandler, web.StaticFileHandler):
+    """The pages of the built book; their scripts may store the theme."""
+
+    def initialize(self):
+        """Take files from the folder of the book."""
+        super().initialize(path=built_book())
+
+    @web.authenticated
+    def get(self, path, include_body=True):
+        """Send a file of the book."""
+        return web.StaticFileHandler.get(self, path, include_body)
 
 
 class CoursePage(JupyterHandler):
@@ -57,7 +76,15 @@ class CoursePage(JupyterHandler):
                 rows.append(f'<tr><td colspan="3">{html.escape(str(error))}</td></tr>')
             else:
                 earned, possible = earned + (got or 0), possible + points
-        page = {"rows": "".join(rows), "earned": earned, "possible": possible}
+        page = {
+            "rows": "".join(rows),
+            "earned": earned,
+            "possible": possible,
+            "book": "",
+        }
+        if (built_book() / "index.html").is_file():
+            link = url_path_join(self.base_url, "course/book/index.html")
+            page["book"] = f' · <a href="{link}">The book</a>'
         lab, xsrf = url_path_join(self.base_url, "lab"), self.xsrf_form_html()
         self.finish(PAGE.format(lab=lab, xsrf=xsrf, **page))
 
@@ -108,4 +135,5 @@ def _jupyter_server_extension_points():
 
 def _load_jupyter_server_extension(server):
     address = url_path_join(server.web_app.settings["base_url"], "course")
-    server.web_app.add_handlers(".*$", [(address, CoursePage)])
+    pages = [(address, CoursePage), (f"{address}/book/(.*)", Book)]
+    server.web_app.add_handlers(".*$", pages)

@@ -233,7 +233,8 @@ def test_notebook_page_has_its_bar_and_buttons(page):
     )
     assert "JupyterLab" in button.text and panel["id"] in button["onclick"]
     where = f"submitted/me/{folder}/{name}" if page in SHEETS else page
-    assert panel.a["href"] == f"http://localhost:8888/lab/tree/{where}.ipynb"
+    links = [a["href"].removeprefix("http://localhost:8888/") for a in panel("a")]
+    assert links == [f"lab/tree/{where}.ipynb", "course"]
     commands = [pre.text for pre in panel.select("pre")]
     start = [f"python -m dot2gpt start {folder}"] if page in SHEETS else []
     assert commands == ["make lab", *start]
@@ -491,6 +492,7 @@ def test_buttons_lead_where_the_environment_says(published):
     links = [a["href"] for a in buttons]
     path = "someone/course/blob/main/chapters/01_a/a.ipynb"
     assert "https://hub.example.org/lab/tree/chapters/01_a/a.ipynb" in links
+    assert "https://hub.example.org/course" in links
     assert f"https://colab.research.google.com/github/{path}" in links
     assert any("mybinder.org/v2/gh/someone/course/main" in url for url in links)
     assert any(

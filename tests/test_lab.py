@@ -120,6 +120,22 @@ def test_the_first_page_shows_points_and_starts_a_sheet(page, lab, course):
     assert page.request.post(f"{lab}course", form={"chapter": "01_small"}).status == 403
 
 
+def test_the_first_page_leads_to_the_book_once_it_is_built(page, lab, course):
+    page.goto(f"{lab}course")
+    link = page.get_by_role("link", name="The book")
+    assert link.count() == 0
+    built = course / "_build" / "html" / "index.html"
+    built.parent.mkdir(parents=True)
+    script = "document.querySelector('h1').append(localStorage.length)"
+    built.write_text(f"<h1></h1><script>{script}</script>")
+    page.reload()
+    link.click()
+    expect(page.locator("h1")).to_have_text(re.compile(r"\d"))  # it may store the theme
+    assert page.url == f"{lab}course/book/index.html"
+    for outside in ("..%2f..%2fnbgrader_config.py", "%2fetc%2fpasswd", "nothing.html"):
+        assert page.request.get(f"{lab}course/book/{outside}").status in (403, 404)
+
+
 def test_hints_open_one_by_one_and_draw_their_formulas(page, lab, course):
     hints = "".join(
         f"<details><summary>Hint {n}</summary>\n\nIt is $x_{n}^2$.\n\n</details>\n"
