@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,10 @@ def resolve(python, platform, *files):
     return run.stderr if run.returncode else ""
 
 
-@pytest.mark.parametrize("python", PYTHONS)
-def test_the_pins_resolve(python):
-    wrong = [resolve(python, platform, *FILES) for platform in PLATFORMS]
+def test_the_pins_resolve():
+    with ThreadPoolExecutor(len(PLATFORMS)) as pool:  # the index lets one wait
+        runs = [(p, q, *FILES) for p in PYTHONS for q in PLATFORMS]
+        wrong = list(pool.map(lambda run: resolve(*run), runs))
     assert not any(wrong), "\n".join(wrong)
 
 
