@@ -25,7 +25,6 @@ WAITING = {
     "13_gpt/addition_backwards",
     "13_gpt/attention_pays",
     "15_bert/fine_tuning",
-    "15_bert/other_twenty",
     "15_bert/real_words",
     "16_t5/order_from_biases",
     "16_t5/restored",
