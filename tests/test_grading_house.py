@@ -1,6 +1,8 @@
 """The rooms of the autograder: what each is for, and which may use which."""
 
 import ast
+import subprocess
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -58,3 +60,10 @@ def test_each_room_says_what_lives_there_and_on_which_side():
     for path in rooms.values():
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
         assert "outside" in text or "sandbox" in text
+
+
+def test_a_worker_does_not_wait_for_torch():
+    """It asks benches and kernels, which the warm parent forks with torch at hand."""
+    code = "import sys, grading.grade, grading.pool; assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -19,7 +19,6 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
 
-from grading.judge.judge import Judge
 from grading.sandbox import warm
 
 GRACE = 5  # seconds for a judge to say what came of a test
@@ -132,6 +131,8 @@ def main(worker, errors):
     """
     import numpy
     from torch.overrides import resolve_name
+
+    from grading.judge.judge import Judge  # it imports torch, which no worker needs
 
     os.dup2(errors, STDERR)
     os.close(errors)

@@ -27,6 +27,7 @@ ROLES = {KERNEL: "grading.sandbox.supervisor", BENCH: "grading.judge.referee"}
 
 PRELOAD = (  # what kernels and judges have, and sheets import
     "faulthandler",
+    "grading.judge.judge",
     "ipykernel.kernelapp",
     "ipykernel.debugger",
     "ipykernel.ipkernel",
