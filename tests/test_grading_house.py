@@ -62,8 +62,9 @@ def test_each_room_says_what_lives_there_and_on_which_side():
         assert "outside" in text or "sandbox" in text
 
 
-def test_a_worker_does_not_wait_for_torch():
+def test_a_worker_waits_neither_for_torch_nor_for_grammars():
     """It asks benches and kernels, which the warm parent forks with torch at hand."""
-    code = "import sys, grading.grade, grading.pool; assert 'torch' not in sys.modules"
+    code = "import sys, grading.grade, grading.pool\n"
+    code += "assert not {'torch', 'lark'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -517,6 +517,7 @@ def test_nbclient_uses_it_unchanged(machine, monkeypatch):
 
 # One process for all commands saves nbgrader's imports.
 NBGRADER = """
+import grading
 import sys
 from nbgrader.apps import NbGraderApp
 for command in sys.argv[1:]:

@@ -1,0 +1,1 @@
+import dot2gpt  # noqa: F401 (before jsonschema, which then loads fast)
