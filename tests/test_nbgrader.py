@@ -3,19 +3,21 @@
 import csv
 import json
 import os
+import re
 import shutil
-import subprocess
+import sqlite3
 import sys
 from pathlib import Path
 
 import nbformat
+import nbgrader as nbgrader_itself
 import pytest
 
-from tests import small_course
+from tests import forked, small_course
 
 NAME = "small_exercises.ipynb"
 SOURCES = sorted((small_course.REPOSITORY / "solutions").glob("*/*_exercises.ipynb"))
-# One process for several commands saves nbgrader's imports; each starts afresh.
+# Several commands in one process, which is forked; each starts afresh.
 SCRIPT = """\
 import shlex, sys
 from nbgrader.apps import NbGraderApp
@@ -30,16 +32,20 @@ for command in sys.argv[1:]:
 """
 
 
-def nbgrader(root, *commands, fails=False):
-    """Run nbgrader's commands in the folder `root`; returns what they said."""
+def nbgrader(root, *commands, fails=False, cold=False):
+    """Run nbgrader's commands in the folder `root`; returns what they said.
+
+    cold: its kernels start as a user's do. Else they are forked.
+    """
     private = root.parent / "jupyter"
     bare = os.pathsep.join(
         folder
         for folder in os.environ["PATH"].split(os.pathsep)
         if folder != os.path.dirname(sys.executable)
     )  # as if no environment were activated
-    done = subprocess.run(
+    done = forked.run(
         [sys.executable, "-c", SCRIPT, *commands],
+        first=None if cold else forked.kernels,
         cwd=root,
         env={
             **os.environ,
@@ -47,8 +53,6 @@ def nbgrader(root, *commands, fails=False):
             "JUPYTER_CONFIG_DIR": str(private),
             "JUPYTER_DATA_DIR": str(private),
         },
-        capture_output=True,
-        text=True,
         timeout=180,
     )
     assert bool(done.returncode) == fails, done.stderr
@@ -102,6 +106,7 @@ def graded(tmp_path_factory):
         "generate_feedback 01_small",
         "release_feedback 01_small --student=ada",  # the others have no receipt
         "export",
+        cold=True,
     )
     assert lesson.read_bytes() == before
     return root
@@ -114,6 +119,16 @@ def test_right_wrong_and_blank_get_their_points(graded):
         ("01_small", "cleo"): (0, 6),
         ("01_small", "dan"): (1, 6),  # the endless loop costs its own points alone
     }
+
+
+def test_the_gradebook_says_which_form_it_has(graded):
+    """As `alembic heads` says: the one migration that no other follows."""
+    files = Path(nbgrader_itself.__file__).parent.glob("alembic/versions/*.py")
+    text = "\n".join(file.read_text() for file in files)
+    before = set(re.findall(r"^down_revision = ['\"](\w+)", text, re.M))
+    newest = set(re.findall(r"^revision = ['\"](\w+)", text, re.M)) - before
+    with sqlite3.connect(graded / "gradebook.db") as book:
+        assert set(book.execute("select * from alembic_version")) == {tuple(newest)}
 
 
 def test_the_released_sheet_has_no_solutions_and_no_hidden_tests(graded):

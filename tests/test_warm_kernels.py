@@ -7,22 +7,21 @@ import time
 
 from nbformat import v4
 
+from tests.forked import CAN_FORK
 from tests.stored import notebook, says
-from tests.warm_kernels import get_all_start_methods
 from tools.tree import ROOT
 
 FIGURE = "import matplotlib.pyplot as plt\nplt.plot([0, 1])\nplt.show()"
 
 
 def test_kernels_start_warm_know_nothing_of_each_other_and_show_figures(tmp_path):
-    warm = "forkserver" in get_all_start_methods()
     shown = v4.new_output(
         "display_data", data={"image/png": "", "text/plain": "<Figure>"}
     )
     for name in "ab":
         notebook(
             tmp_path / f"{name}.ipynb",
-            ("import sys; print('torch' in sys.modules)", says(warm)),
+            ("import sys; print('torch' in sys.modules)", says(CAN_FORK)),
             ("print('left' in globals()); left = 1", says(False)),
             ("import os; open(f'{os.getpid()}.pid', 'x').close()", []),
             (FIGURE, [shown]),
