@@ -37,17 +37,19 @@ def twice(x):
 
 
 def some(cases):
-    """Of each cell the first right and the first wrong answer and a fourth of the rest.
+    """Of each cell the first wrong answer, and a tenth of the rest.
 
-    ALL_ANSWERS=1 takes all: minutes more, for a change of the judge.
+    The judge differs from one process in how values come and go, which answers to one
+    test share. ALL_ANSWERS=1 takes all: minutes more, for a change of the judge.
     """
     seen = set()
     for name, answer, sources in cases:
-        kind = name, answer.says is None
-        drawn = zlib.crc32(answer.name.encode()) % 4 == 0
-        if kind not in seen or drawn or os.environ.get("ALL_ANSWERS"):
+        first = answer.says is not None and name not in seen
+        drawn = zlib.crc32(answer.name.encode()) % 10 == 0
+        if first or drawn or os.environ.get("ALL_ANSWERS"):
             yield name, answer, sources
-        seen.add(kind)
+        if first:
+            seen.add(name)
 
 
 def judged(chapter):
