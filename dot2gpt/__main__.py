@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 
-from dot2gpt import running, sheets
+from dot2gpt import quick_start, running, sheets  # noqa: F401 (quick_start: first)
 from dot2gpt.commands.export import add_export
 from dot2gpt.commands.generate import add_generate
 from dot2gpt.commands.page import add_page

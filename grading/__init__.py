@@ -1,3 +1,3 @@
 """The autograder: judges what strangers hand in, in a sandbox, many at a time."""
 
-import dot2gpt  # noqa: F401 (before jsonschema, which then loads fast)
+import dot2gpt.quick_start  # noqa: F401

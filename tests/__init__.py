@@ -1,1 +1,1 @@
-import dot2gpt  # noqa: F401 (before jsonschema, which then loads fast)
+import dot2gpt.quick_start  # noqa: F401

@@ -19,7 +19,7 @@ from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from threading import Thread
 
-KERNELS = ["dot2gpt", "ipykernel.kernelapp", "numpy", "tqdm", "nbformat"]
+KERNELS = ["dot2gpt.quick_start", "ipykernel.kernelapp", "numpy", "tqdm", "nbformat"]
 # Not matplotlib.pyplot: its backend wants a kernel, and none is there yet.
 KERNELS += ["matplotlib.figure", "matplotlib.font_manager", "torch._dynamo", "torch.nn"]
 KERNELS += ["matplotlib.backends.backend_agg", "IPython.core.completerlib"]
