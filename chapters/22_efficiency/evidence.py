@@ -77,14 +77,15 @@ def drafts(seed, budget):
 
 @claim(
     "Without a balance loss one of four experts takes more than half of the tokens, with "
-    "noise on the scores too; with it none does, and the error is lower",
+    "noise on the scores too; with it none does, and from twice the steps on the error "
+    "is lower",
     seeds=3,
     budgets=(1, 2, 4),
     stronger="noise of three times the size",
     holds=lambda f: (
         min(f["nothing, most"], f["noise, most"], f["noise of 3, most"]) > 0.5
         and f["balance loss, most"] < 0.5
-        and f["balance loss, error"] < f["nothing, error"]
+        and (f["budget"] == 1 or f["balance loss, error"] < f["nothing, error"])
     ),
 )
 def load(seed, budget):
