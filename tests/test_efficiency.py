@@ -207,6 +207,14 @@ def test_a_perfect_draft_is_always_kept_and_a_hopeless_one_never():
     assert judge(p, q, [0]) == [1]
 
 
+def test_a_draft_that_rounding_alone_refuses_is_drawn_from_the_target(monkeypatch):
+    p = torch.tensor([[0.0, 1.0], [0.0, 1.0]], dtype=torch.float64)
+    q = torch.tensor([[0.0, 1.0 + 1e-9]], dtype=torch.float64)
+    almost_1 = torch.tensor(1 - 1e-12, dtype=torch.float64)
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: almost_1)
+    assert judge(p, q, [1]) == [1]
+
+
 def test_passes_are_counted_and_the_length_is_exact():
     p, _ = tables(3, seed=2)
 

@@ -15,7 +15,8 @@ for seed, time, n_1, n_2, d_v, height in cases:
     sum_1, sum_2 = log_1.exp()[:, None], log_2.exp()[:, None]
     small = abs(height) < 100 and n_1 * n_2 > 0
     naive = (sum_1 * mix_1 + sum_2 * mix_2) / (sum_1 + sum_2)
-    by_log = (log_1[:, None] * mix_1 + log_2[:, None] * mix_2) / (log_1 + log_2)[:, None]
+    flat = log_1[:, None], log_2[:, None]
+    by_log = (flat[0] * mix_1 + flat[1] * mix_2) / (flat[0] + flat[1])
     share = n_1 / (n_1 + n_2)
     larger = (log_1 > log_2)[:, None]
     mistakes = {
@@ -34,7 +35,9 @@ for seed, time, n_1, n_2, d_v, height in cases:
         "it is not divided by the sum of both": (
             sum_1 * mix_1 + sum_2 * mix_2 if small else None
         ),
-        "the scores decide, not the number of keys": share * mix_1 + (1 - share) * mix_2,
+        "the scores decide, not the number of keys": (
+            share * mix_1 + (1 - share) * mix_2
+        ),
         "both count, not the larger one alone": torch.where(larger, mix_1, mix_2),
     }
     name = f"{n_1} and {n_2} keys, {time} queries, scores around {height:g}"
@@ -113,7 +116,8 @@ c.report()
 
 # %% accept_or_redraw (more is tested when it is handed in)
 c = checks.Checks("Exercise 3 · Keep it or draw anew")
-grid = [(u, v) for u in [0.0, 0.15, 0.3, 0.4, 0.9] for v in [0.05, 0.3, 0.6, 0.74, 0.76, 0.97]]
+low, high = [0.0, 0.15, 0.3, 0.4, 0.9], [0.05, 0.3, 0.6, 0.74, 0.76, 0.97]
+grid = [(u, v) for u in low for v in high]
 names = [
     "kept with p / q, not with q / p",
     "the redraw is not from p itself",
