@@ -41,7 +41,6 @@ WAITING = {
     "20_albert/smaller_not_faster",
     "20_albert/swap",
     "22_efficiency/no_sinks",
-    "22_efficiency/whole_numbers",
 }
 CHEAP = ["09_encoder/counting", "02_weighted_average/hull"]  # measured again here
 

@@ -37,10 +37,10 @@ def no_sinks(seed, budget):
 
 
 @claim(
-    "int8 costs the GPT of chapter 13 less than 0.01 nats a token; int4 costs more with a "
-    "scale for a matrix than for a row, and more for a row than for 32 neighbours",
+    "int8 costs the GPT of chapter 13, after 500 steps, less than 0.01 nats a token; int4 "
+    "costs more with a scale for a matrix than for a row, and more for a row than for 32 "
+    "neighbours",
     seeds=3,
-    budgets=(1, 4),
     holds=lambda f: (
         abs(f["int8, a scale a row"]) < 0.01
         and f["int4, a scale a matrix"] > f["int4, a scale a row"]
