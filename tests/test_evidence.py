@@ -24,7 +24,6 @@ WAITING = {
     "13_gpt/a_larger_start",
     "13_gpt/addition_backwards",
     "13_gpt/attention_pays",
-    "15_bert/fine_tuning",
     "15_bert/real_words",
     "16_t5/order_from_biases",
     "16_t5/restored",
