@@ -90,7 +90,8 @@ NBVAL := --nbval -p tests.printed_numbers -p tests.warm_kernels
 test: $(VENV)/.ready-tests book
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	$(BIN)/python -m pytest -q -rs -n 2 --dist loadgroup tests
-	TQDM_DISABLE=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n 2 --dist loadfile $(NBVAL) $$($(BIN)/python -m tools.machines --left)
+	notebooks=$$($(BIN)/python -m tools.machines --left) && \
+		TQDM_DISABLE=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n 2 --dist loadfile $(NBVAL) $$notebooks
 
 machines: $(VENV)/.ready-tests
 	@$(BIN)/python -m tools.machines $(NAMES)
