@@ -25,11 +25,6 @@ WAITING = {
     "13_gpt/addition_backwards",
     "13_gpt/attention_pays",
     "15_bert/real_words",
-    "16_t5/order_from_biases",
-    "16_t5/restored",
-    "16_t5/with_prefix",
-    "16_t5/without_prefix",
-    "17_transformer_xl/ten_back",
     "17_transformer_xl/verses",
     "18_xlnet/directions",
     "18_xlnet/pairs",
@@ -39,7 +34,6 @@ WAITING = {
     "20_albert/second_use",
     "20_albert/smaller_not_faster",
     "20_albert/swap",
-    "22_efficiency/no_sinks",
 }
 CHEAP = ["09_encoder/counting", "02_weighted_average/hull"]  # measured again here
 
