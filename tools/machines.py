@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from tools.execute import QUIET, choose, fingerprint
 from tools.processors import PROCESSORS, SURVEYED, environment
-from tools.tree import ROOT, read
+from tools.tree import ROOT, read, tags
 
 KINDS = [(processor, threads) for threads in (1, 2) for processor in SURVEYED]
 STORE = Path("tests", "machines.json")
@@ -44,7 +44,7 @@ def content(notebook):
     outputs = [
         cell.get("outputs")
         for cell in notebook.cells
-        if "nbval-ignore-output" not in cell.metadata.get("tags", ())
+        if "nbval-ignore-output" not in tags(cell)
     ]
     plug_in = (ROOT / "tests" / "printed_numbers.py").read_text(encoding="utf-8")
     pins = PINNED.findall((ROOT / "requirements.txt").read_text(encoding="utf-8"))
@@ -132,15 +132,15 @@ def survey(paths, jobs, root=ROOT):
         path: sum(cell.cell_type == "code" for cell in notebook.cells)
         for path, notebook in notebooks.items()
     }
+    rows = {}
     for path in paths:
-        row = known.setdefault(
-            path.relative_to(root).as_posix(), {"seconds": 0, "passed": []}
-        )
+        name, new = path.relative_to(root).as_posix(), {"seconds": 0, "passed": []}
+        row = rows[path] = known.setdefault(name, new)
         row["passed"] = [k for k in wanted[path].values() if k in row["passed"]]
-        wanted[path] = {
-            kind: (row, k) for kind, k in wanted[path].items() if k not in row["passed"]
-        }
-    todo = {kind: [p for p in paths if kind in wanted[p]] for kind in KINDS}
+    todo = {
+        kind: [path for path in paths if wanted[path][kind] not in rows[path]["passed"]]
+        for kind in KINDS
+    }
     total = sum(sizes[path] for waiting in todo.values() for path in waiting)
     found = {}
     with tqdm(total=total, unit="cell") as bar:
@@ -157,8 +157,8 @@ def survey(paths, jobs, root=ROOT):
                     where = f"{path.relative_to(root)}, {cell}"
                     found.setdefault(kind, []).append(where)
                 if good[path] == sizes[path]:
-                    row, key = wanted[path][kind]
-                    row["passed"].append(key)
+                    row = rows[path]
+                    row["passed"].append(wanted[path][kind])
                     row["seconds"] = max(row["seconds"], round(took[path]))
                     remember(known, root)
     return found
