@@ -174,6 +174,13 @@ def test_a_lesson_gives_definitions_and_takes_other_sizes():
         lesson("99_nothing")
 
 
+def test_an_assigned_name_leaves_what_its_statement_binds_besides():
+    encoder = lesson("09_encoder")
+    encoder.N_STEPS = 7  # the lesson says N_STEPS, FRAMES = 600, …
+    assert encoder.FRAMES == lesson("09_encoder").FRAMES
+    assert encoder.N_STEPS == encoder.train.__globals__["N_STEPS"] == 7
+
+
 @pytest.mark.parametrize("name", ["model", "reads_it"])
 def test_what_an_experiment_makes_is_refused(name):
     source = Source("lesson x", [(LESSON, False)])

@@ -144,7 +144,8 @@ class Lesson:
 
     def __init__(self, name):
         spaces = {"__name__": f"lesson_{name}"}
-        vars(self).update(_source=lesson_source(name), _space=spaces, _done=set())
+        vars(self).update(_source=lesson_source(name), _space=spaces)
+        vars(self).update(_done=set(), _assigned={})
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -156,14 +157,17 @@ class Lesson:
                 node = self._source.statements[n].node
                 module = ast.Module([node], type_ignores=[])
                 exec(compile(module, self._source.title, "exec"), self._space)
+                self._space.update(self._assigned)  # it may bind these names, too
                 self._done.add(n)
         return self._space[name]
 
     def __setattr__(self, name, value):
         if name not in self._source.binding:
             raise Missing(f"{self._source.title} defines no `{name}`")
-        self._done.update(self._source.binding[name])
-        self._space[name] = value
+        binding = self._source.binding[name]
+        statements = self._source.statements
+        self._done.update(n for n in binding if statements[n].binds == {name})
+        self._space[name] = self._assigned[name] = value
 
 
 def lesson(name):
