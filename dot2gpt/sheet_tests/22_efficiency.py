@@ -12,11 +12,14 @@ for seed, time, n_1, n_2, d_v, height in cases:
     (mix_1, log_1), (mix_2, log_2) = [
         (z.softmax(-1) @ v, z.logsumexp(-1)) for z, v in parts
     ]
-    sum_1, sum_2 = log_1.exp()[:, None], log_2.exp()[:, None]
-    small = abs(height) < 100 and n_1 * n_2 > 0
-    naive = (sum_1 * mix_1 + sum_2 * mix_2) / (sum_1 + sum_2)
-    flat = log_1[:, None], log_2[:, None]
-    by_log = (flat[0] * mix_1 + flat[1] * mix_2) / (flat[0] + flat[1])
+    mixes, logs = torch.stack([mix_1, mix_2]), torch.stack([log_1, log_2])
+    sums, small = logs.exp(), abs(height) < 100 and n_1 * n_2 > 0
+    naive, by_log, exchanged, undivided = (
+        torch.einsum("nt,ntd->td", weights, mixes)
+        for weights in (
+            sums / sums.sum(0), logs / logs.sum(0), sums.flip(0) / sums.sum(0), sums
+        )
+    )
     share = n_1 / (n_1 + n_2)
     larger = (log_1 > log_2)[:, None]
     mistakes = {
@@ -29,12 +32,8 @@ for seed, time, n_1, n_2, d_v, height in cases:
         "each counts with the exponential of its log, not with the log": (
             by_log if small else None
         ),
-        "the shares are exchanged": (
-            (sum_2 * mix_1 + sum_1 * mix_2) / (sum_1 + sum_2) if small else None
-        ),
-        "it is not divided by the sum of both": (
-            sum_1 * mix_1 + sum_2 * mix_2 if small else None
-        ),
+        "the shares are exchanged": exchanged if small else None,
+        "it is not divided by the sum of both": undivided if small else None,
         "the scores decide, not the number of keys": (
             share * mix_1 + (1 - share) * mix_2
         ),
