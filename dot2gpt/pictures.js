@@ -171,16 +171,21 @@ start('matrix', (root, { names, values, digits }) => {
   const write = v => v.toFixed(digits).replace('-', '−');
   const say = line(root, 'Point at a cell, or move with the arrow keys.');
   const ends = root.querySelectorAll('.pv-legend span');
+  const bar = root.querySelector('.pv-legend i').style;
   const table = grid(root.querySelector('table'), say, (i, j, row, column, cell) =>
     `“${row}”, “${column}”: ${cell.textContent}`
       + (names[name] && ` (${names[name]})`));
   const draw = n => {
     name = n;
-    const most = Math.max(...values[n].flat().map(Math.abs));
+    const low = Math.min(0, ...values[n].flat());
+    const high = Math.max(0, ...values[n].flat()) || Number(!low);
+    const most = Math.max(-low, high), width = high - low;
     table.cells.forEach((row, i) => row.forEach((cell, j) =>
-      paint(cell, write(values[n][i][j]), values[n][i][j] / (most || 1))));
-    ends[0].textContent = most ? write(-most) : write(0);
-    ends[1].textContent = write(most);
+      paint(cell, write(values[n][i][j]), values[n][i][j] / most)));
+    ends[0].textContent = write(low);
+    ends[1].textContent = write(high);
+    bar.backgroundPosition = `${100 * (low + most) / (2 * most - width || 1)}%`;
+    bar.backgroundSize = `${200 * most / width}%`;
     table.refresh();
   };
   if (names.length > 1) pick(controls(root), 'values', names, draw, false);

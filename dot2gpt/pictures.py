@@ -460,12 +460,19 @@ def _table(rows, columns, cells, corner: str = "") -> str:
 
 
 def _legend(values: np.ndarray, digits: int) -> str:
-    """The colours of a matrix from minus its largest number to plus."""
-    most = np.abs(values).max()
+    """The colours of a matrix, from its smallest number or 0 to its largest or 0.
+
+    They are a window on the colours from minus the largest number to plus.
+    """
+    low = min(values.min(), 0)
+    high = max(values.max(), 0) or float(not low)  # zeros alone: as on the way to 1
+    most, width = max(-low, high), high - low
+    place = 100 * (low + most) / ((2 * most - width) or 1)
     bar = f"linear-gradient(90deg,{_NEGATIVE},{_ZERO},{_POSITIVE})"
+    bar += f" {place:.4g}%/{200 * most / width:.4g}%"
     return (
-        f'<p class="pv-legend">range <span>{_signed(-most, digits)}</span> '
-        f'<i style="background:{bar}"></i> <span>{_signed(most, digits)}</span></p>'
+        f'<p class="pv-legend">range <span>{_signed(low, digits)}</span> '
+        f'<i style="background:{bar}"></i> <span>{_signed(high, digits)}</span></p>'
     )
 
 

@@ -155,6 +155,23 @@ def test_matrix_scales_to_its_largest_number_and_has_no_negative_zero():
     assert cell_texts(whole) == ["0", "3"]
 
 
+@pytest.mark.parametrize(
+    "values, ends, window",
+    [
+        ([0, 1], ["0", "1"], "100%/200%"),  # a mask, counts: from no colour to blue
+        ([-3, -1], ["−3", "0"], "0%/200%"),
+        ([-2, 2], ["−2", "2"], "0%/100%"),
+        ([-1, 3], ["−1", "3"], "100%/150%"),  # a third of the orange half
+        ([0, 0], ["0", "1"], "100%/200%"),
+    ],
+)
+def test_legend_fits_the_numbers(values, ends, window):
+    text = pictures.matrix([values], ["a"], "xy", caption="c")._repr_html_()
+    legend = text.split('class="pv-legend"')[-1].split("</p>")[0]
+    assert re.findall(r"<span>(.*?)</span>", legend) == ends
+    assert f") {window}" in legend
+
+
 def test_steps_work_out_attention_by_hand():
     one = torch.eye(2)
     mask = torch.tensor([[True, False], [True, True]])

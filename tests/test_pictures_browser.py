@@ -307,8 +307,23 @@ def test_matrix_switches_its_values_and_legend(visit):
     assert fig.get_by_role("status").inner_text() == "“cat”, “cat”: 6.01 (dot product)"
     fig.get_by_text("cosine").click()
     assert shown(fig).diagonal().tolist() == [1.0] * 5
-    assert fig.locator(".pv-legend").inner_text().split()[1:] == ["−1.00", "1.00"]
+    assert fig.locator(".pv-legend").inner_text().split()[1:] == ["−0.56", "1.00"]
     assert fig.get_by_role("status").inner_text() == "“cat”, “cat”: 1.00 (cosine)"
+
+
+def test_a_switched_legend_is_the_one_that_python_draws(visit):
+    names = {"both": [[-1, 3]], "less": [[-3, -1]], "none": [[0, 0]], "mask": [[0, 1]]}
+    drawn = [pictures.matrix(names, "a", "xy", caption="c")]
+    drawn += [pictures.matrix(v, "a", "xy", caption="c") for v in names.values()]
+    page = visit(drawn=drawn)
+    first, *others = page.locator(".pv-legend").all()
+    looks = """legend => {
+      const bar = getComputedStyle(legend.querySelector('i'));
+      return [legend.innerText, bar.backgroundSize, bar.backgroundPosition];
+    }"""
+    for name, wanted in zip(names, others):
+        page.get_by_text(name, exact=True).click()
+        assert first.evaluate(looks) == wanted.evaluate(looks)
 
 
 def test_lines_follow_the_word_and_the_head(visit):
