@@ -1,12 +1,13 @@
 """The course's page in JupyterLab's server: chapters, points, a sheet begun by a click.
 
 A server extension that `tools/jupyter` turns on; `make lab` opens its page first. It
-serves the book, too, once that is built.
+serves the book, too, once that is built, and the style of figures in the dark theme.
 """
 
 import html
 from pathlib import Path
 
+from jupyter_core.paths import jupyter_config_path
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_escape, url_path_join
 from tornado import web
@@ -134,6 +135,9 @@ def _jupyter_server_extension_points():
 
 
 def _load_jupyter_server_extension(server):
-    address = url_path_join(server.web_app.settings["base_url"], "course")
+    settings = server.web_app.settings
+    # JupyterLab asks for custom.css, and looks in the user's folder alone.
+    settings["static_custom_path"] += [f"{p}/custom" for p in jupyter_config_path()]
+    address = url_path_join(settings["base_url"], "course")
     pages = [(address, CoursePage), (f"{address}/book/(.*)", Book)]
     server.web_app.add_handlers(".*$", pages)

@@ -1,5 +1,7 @@
 """JupyterLab as `make lab` opens it: nbgrader works, and no questions are asked."""
 
+import base64
+import io
 import json
 import os
 import re
@@ -10,12 +12,14 @@ import time
 
 import nbformat
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests import small_course
 from tests.test_pictures_browser import assert_axe_finds_nothing
 
 SHEET = "submitted/me/01_small/small_exercises.ipynb"
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
 SLOW = 60_000  # milliseconds: the panels start kernels and import nbgrader
 
 
@@ -146,8 +150,7 @@ def test_hints_open_one_by_one_and_draw_their_formulas(page, lab, course):
     ]
     cells.append(nbformat.v4.new_code_cell("answer = True"))
     cells[-1].metadata = {"tags": ["hide-input"], "jupyter": {"source_hidden": True}}
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=KERNEL)
     small_course.save(notebook, course / "hints.ipynb")
     page.goto(f"{lab}lab/tree/hints.ipynb?reset")
     hints = page.locator(".jp-NotebookPanel details")
@@ -162,6 +165,35 @@ def test_hints_open_one_by_one_and_draw_their_formulas(page, lab, course):
     assert hints.first.locator("summary").evaluate(style) == "list-item"  # its sign
     expect(page.locator(".jp-NotebookPanel blockquote strong")).to_have_text("Note.")
     expect(page.locator(".jp-CodeCell .jp-InputArea-editor")).to_be_hidden()
+
+
+def shot(place):
+    """The colours of the middle of what is to be seen at a place."""
+    image = Image.open(io.BytesIO(place.screenshot())).convert("RGB")
+    return image.getpixel((image.width // 2, image.height // 2))
+
+
+def test_figures_stand_on_the_page_in_the_dark(page, lab, course):
+    cell = nbformat.v4.new_code_cell("figures", execution_count=1)
+    for colour in ("white", "black"):
+        image = io.BytesIO()
+        Image.new("RGB", (60, 40), colour).save(image, "PNG")
+        data = {"image/png": base64.b64encode(image.getvalue()).decode()}
+        cell.outputs.append(nbformat.v4.new_output("display_data", data))
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata=KERNEL)
+    small_course.save(notebook, course / "figures.ipynb")
+    page.goto(f"{lab}lab/tree/figures.ipynb?reset")
+    figures = page.locator(".jp-RenderedImage img")
+    expect(figures).to_have_count(2)
+    assert [shot(one) for one in figures.all()] == [(255,) * 3, (0,) * 3]
+    page.click(".lm-MenuBar-itemLabel >> text=Settings")
+    page.hover(".lm-Menu-itemLabel >> text='Theme'")
+    page.click(".lm-Menu-itemLabel >> text='JupyterLab Dark'")
+    expect(page.locator("body")).to_have_attribute("data-jp-theme-light", "false")
+    ground = page.locator(".jp-OutputArea-prompt").first  # its own is that of the page
+    white, black = map(shot, figures.all())
+    assert white == shot(ground) != (255,) * 3
+    assert black == (255,) * 3
 
 
 def test_validate_says_which_test_fails_and_why(page, lab):
