@@ -71,6 +71,8 @@ grade: $(VENV)/.ready
 mutants: $(VENV)/.ready-tests
 	@$(BIN)/python -m tools.mutants $(NAMES)
 
+# One more than two cores: tests of what does not end wait a good deal.
+WORKERS ?= 3
 QUICK := tests --ignore=tests/test_pages.py --ignore=tests/test_book.py --ignore=tests/test_lab.py \
 	--ignore=tests/test_nbgrader.py --ignore=tests/test_clean.py --ignore=tests/test_sheets.py \
 	--ignore=tests/test_sheets_cli.py --ignore=tests/test_mutants.py --ignore=tests/test_pictures_browser.py \
@@ -82,14 +84,14 @@ QUICK := tests --ignore=tests/test_pages.py --ignore=tests/test_book.py --ignore
 
 check: $(VENV)/.ready-tests
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(QUICK)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup $(QUICK)
 
 # nbval, for which the last digits of numbers may differ, with kernels that start fast.
 NBVAL := --nbval -p tests.printed_numbers -p tests.warm_kernels
 
 test: $(VENV)/.ready-tests book
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
-	$(BIN)/python -m pytest -q -rs -n 2 --dist loadgroup tests
+	$(BIN)/python -m pytest -q -rs -n $(WORKERS) --dist loadgroup tests
 	notebooks=$$($(BIN)/python -m tools.machines --left) && \
 		TQDM_DISABLE=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n 2 --dist loadfile $(NBVAL) $$notebooks
 

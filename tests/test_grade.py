@@ -201,7 +201,7 @@ def double(x):
 
 
 def test_what_a_hidden_test_asked_is_told_by_no_other_test(graded):
-    place = f"/tmp/asked-{os.getpid()}"
+    place = f"/tmp/asked_{os.getpid()}"
     ask = "def double(x):\n    print(x, file=open({!r}, 'a'))\n    return 2 * x"
     tell = "def total(row):\n    raise ValueError(open({!r}).read())"
     answers = {"double": ask.format(place), "total": tell.format(place)}

@@ -46,8 +46,8 @@ def resolve(python, platform, *files):
 
 
 def test_the_pins_resolve():
-    with ThreadPoolExecutor(len(PLATFORMS)) as pool:  # the index lets one wait
-        runs = [(p, q, *FILES) for p in PYTHONS for q in PLATFORMS]
+    runs = [(p, q, *FILES) for p in PYTHONS for q in PLATFORMS]
+    with ThreadPoolExecutor(len(runs)) as pool:  # the index lets one wait
         wrong = list(pool.map(lambda run: resolve(*run), runs))
     assert not any(wrong), "\n".join(wrong)
 
