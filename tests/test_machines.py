@@ -59,6 +59,16 @@ def test_only_what_is_long_and_passed_on_all_machines_is_left_out(
     assert machines.left(paths, tmp_path) == paths, "its output changed"
 
 
+def test_what_takes_one_thread_itself_passes_on_each_processor_once(tmp_path):
+    page = read(asks(tmp_path / "page.ipynb", "a"))
+    assert list(machines.keys(page)) == machines.KINDS
+    page.cells[0].source = f"import torch\n{machines.ONE_THREAD}"
+    kinds = list(machines.keys(page))
+    assert [processor for processor, _ in kinds] == list(SURVEYED)
+    assert {threads for _, threads in kinds} == {1, 2}
+    assert set(kinds) < set(machines.KINDS)
+
+
 def test_a_verdict_depends_on_the_pins_and_on_what_is_compared(tmp_path, monkeypatch):
     page = read(asks(tmp_path / "page.ipynb", "a"))
     before = machines.keys(page)
