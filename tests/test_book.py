@@ -25,6 +25,7 @@ from sphinx.errors import ConfigError
 from tools import pdf
 from tools.chromium import chromium, headless
 
+pytestmark = pytest.mark.xdist_group("test_book")  # a page is read once, for long
 ROOT = Path(__file__).parent.parent
 HTML = Path(os.environ.get("BOOK_HTML", ROOT / "_build" / "html")).resolve()
 PARTS = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))["parts"]

@@ -74,9 +74,11 @@ def recall(root=ROOT):
     return json.loads(store.read_text()) if store.exists() else {}
 
 
-def remember(known, root=ROOT):
-    """One line a notebook: a difference shows what was run."""
-    rows = [f"{json.dumps(name)}: {json.dumps(known[name])}" for name in sorted(known)]
+def remember(name, row, root=ROOT):
+    """Store a notebook's row, beside what others have stored meanwhile: one line each,
+    so that a difference shows what was run."""
+    known = {n: r for n, r in recall(root).items() if (root / n).exists()} | {name: row}
+    rows = [f"{json.dumps(n)}: {json.dumps(known[n])}" for n in sorted(known)]
     part = (root / STORE).with_suffix(".part")
     part.write_text("{\n" + ",\n".join(rows) + "\n}\n")
     part.replace(root / STORE)
@@ -131,7 +133,7 @@ def cells_run(paths, processor, threads, jobs, root=ROOT):
 
 def survey(paths, jobs, root=ROOT):
     """Run what has not passed yet; {(processor, threads): [cells that differ]}."""
-    known = {name: row for name, row in recall(root).items() if (root / name).exists()}
+    known = recall(root)
     notebooks = {path: read(path) for path in paths}
     wanted = {path: keys(notebook) for path, notebook in notebooks.items()}
     sizes = {
@@ -140,8 +142,8 @@ def survey(paths, jobs, root=ROOT):
     }
     rows = {}
     for path in paths:
-        name, new = path.relative_to(root).as_posix(), {"seconds": 0, "passed": []}
-        row = rows[path] = known.setdefault(name, new)
+        new, name = {"seconds": 0, "passed": []}, path.relative_to(root).as_posix()
+        row = rows[path] = known.get(name, new)
         row["passed"] = [k for k in wanted[path].values() if k in row["passed"]]
     todo = {
         kind: [
@@ -170,7 +172,7 @@ def survey(paths, jobs, root=ROOT):
                     row = rows[path]
                     row["passed"].append(wanted[path][kind])
                     row["seconds"] = max(row["seconds"], round(took[path]))
-                    remember(known, root)
+                    remember(path.relative_to(root).as_posix(), row, root)
     return found
 
 
