@@ -17,6 +17,7 @@ LETTERS = {
     "errata_block": "B",
     "errata_training": "T",
     "errata_family": "F",
+    "errata_modern": "S",
 }
 EXERCISE = re.compile(r"\[Exercise (\d+) of ([^\]]+)\]\(([^)]+)\): ([^;|]+?)(?=[;|]|$)")
 
