@@ -4,6 +4,8 @@ import re
 import subprocess
 import sys
 
+import nbformat
+
 from tests.stored import notebook, says
 from tools import machines
 from tools.processors import EXECUTES, PROCESSORS, SURVEYED, environment
@@ -32,6 +34,17 @@ def test_what_differs_is_listed_and_what_passed_is_not_run_again(tmp_path, monke
     )
     asks(good, "loss 0.1236 default")
     assert machines.survey([good], 1, tmp_path), "what changed was not run again"
+
+
+def test_a_kernel_that_does_not_start_is_said(tmp_path, monkeypatch, capfd):
+    (tmp_path / "tests").mkdir()
+    monkeypatch.setattr(machines, "KINDS", [("old", 1)])
+    page = asks(tmp_path / "page.ipynb", "a")
+    notebook = read(page)
+    notebook.metadata.kernelspec = {"name": "absent", "display_name": "absent"}
+    nbformat.write(notebook, page)
+    assert machines.survey([page], 1, tmp_path)
+    assert "absent" in capfd.readouterr().out
 
 
 def test_only_what_is_long_and_passed_on_all_machines_is_left_out(

@@ -125,7 +125,7 @@ def cells_run(paths, processor, threads, jobs, root=ROOT):
                 began, last[worker] = last[worker], time.monotonic()
                 seconds = last[worker] - began
                 yield root / f"{path}.ipynb", cell, verdict == "PASSED", seconds
-            elif "= FAILURES =" in line:
+            elif "= FAILURES =" in line or "= ERRORS =" in line:
                 tqdm.write(process.stdout.read())
     if process.returncode > 1:  # 1: some cells differ
         raise RuntimeError(f"pytest ended with {process.returncode}")
