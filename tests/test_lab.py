@@ -167,10 +167,10 @@ def test_hints_open_one_by_one_and_draw_their_formulas(page, lab, course):
     expect(page.locator(".jp-CodeCell .jp-InputArea-editor")).to_be_hidden()
 
 
-def shot(place):
-    """The colours of the middle of what is to be seen at a place."""
-    image = Image.open(io.BytesIO(place.screenshot())).convert("RGB")
-    return image.getpixel((image.width // 2, image.height // 2))
+def colours(figure):
+    """The colour of a small figure, and of what lies beside it in its row."""
+    image = Image.open(io.BytesIO(figure.screenshot())).convert("RGB")
+    return [image.getpixel((x, image.height // 2)) for x in (30, image.width - 30)]
 
 
 def test_figures_stand_on_the_page_in_the_dark(page, lab, course):
@@ -183,17 +183,19 @@ def test_figures_stand_on_the_page_in_the_dark(page, lab, course):
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata=KERNEL)
     small_course.save(notebook, course / "figures.ipynb")
     page.goto(f"{lab}lab/tree/figures.ipynb?reset")
-    figures = page.locator(".jp-RenderedImage img")
-    expect(figures).to_have_count(2)
-    assert [shot(one) for one in figures.all()] == [(255,) * 3, (0,) * 3]
+    figures = page.locator(".jp-RenderedImage")
+    expect(figures.locator("img")).to_have_count(2)
+    light = (255,) * 3
+    assert [colours(one)[0] for one in figures.all()] == [light, (0,) * 3]
     page.click(".lm-MenuBar-itemLabel >> text=Settings")
     page.hover(".lm-Menu-itemLabel >> text='Theme'")
     page.click(".lm-Menu-itemLabel >> text='JupyterLab Dark'")
     expect(page.locator("body")).to_have_attribute("data-jp-theme-light", "false")
-    ground = page.locator(".jp-OutputArea-prompt").first  # its own is that of the page
-    white, black = map(shot, figures.all())
-    assert white == shot(ground) != (255,) * 3
-    assert black == (255,) * 3
+    expect(page.locator(".lm-Menu")).to_have_count(0)
+    white, black = figures.all()
+    figure, ground = colours(white)
+    assert figure == ground != light
+    assert colours(black)[0] == light
 
 
 def test_validate_says_which_test_fails_and_why(page, lab):
