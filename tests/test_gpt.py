@@ -72,7 +72,9 @@ def test_equals_hugging_faces_gpt2_forward_and_backward(published, dtype):
         ),
         (ours.layers[0].norm_2.bias.grad, body.h[0].ln_2.bias.grad),
     ):
-        torch.testing.assert_close(mine, other, atol=CLOSE[dtype], rtol=1e-4)
+        # Their loss is computed in float32, whatever the model is.
+        atol = max(CLOSE[dtype], 1e-8)
+        torch.testing.assert_close(mine, other, atol=atol, rtol=1e-4)
 
 
 def test_heads_are_64_wide_unless_said():
