@@ -130,6 +130,7 @@ def _become_kernel(request):
         os._exit(confine.got_through())
     from ipykernel import kernelapp
 
+    _answer_what_is_nested_deep()
     os.closerange(3, 1 << 16)  # the pipes of the supervisor: the last is the good news
     status = 1
     try:
@@ -139,6 +140,25 @@ def _become_kernel(request):
         status = end.code if isinstance(end.code, int) else bool(end.code)
     finally:
         os._exit(status)
+
+
+def _answer_what_is_nested_deep():
+    """Have a cell that is too deep for Python's compiler raise that, as others do.
+
+    IPython asks first whether there is an await in it. What that raises nobody catches,
+    and the kernel never replies.
+    """
+    from IPython.core import interactiveshell
+
+    asked = interactiveshell._should_be_async
+
+    def should_be_async(cell):
+        try:
+            return asked(cell)
+        except (RecursionError, MemoryError):
+            return False
+
+    interactiveshell._should_be_async = should_be_async
 
 
 def _build(request):

@@ -29,14 +29,14 @@ def text(name, make, lost=(), says="", file=sheet.NAME):
     place(name, write, lost, says)
 
 
-def cells(name, change, lost=(), says=""):
+def cells(name, change, lost=(), says="", **others):
     """A case that changes the list of cells: change(cells)."""
 
     def write(folder, world, made):
         change(made["cells"])
         (folder / sheet.NAME).write_text(json.dumps(made))
 
-    place(name, write, lost, says)
+    place(name, write, lost, says, **others)
 
 
 # Bytes
@@ -171,6 +171,7 @@ cells(
     "an answer nested 90,000 deep",
     change_answer("double", lambda source: f"x = a{'.b' * 90_000}\n{source}"),
     ["double"],
+    shows="RecursionError",
 )
 
 # Files
