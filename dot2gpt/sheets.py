@@ -1,10 +1,9 @@
 """Exercise sheets: find them, start them, and read what a learner made of one.
 
-`dot2gpt.running` runs them. Nothing here imports torch, and what is slow to import
-(nbformat) is imported where it is needed.
+`dot2gpt.handed_in` reads the files, `dot2gpt.running` runs them. Nothing here imports
+torch, and what is slow to import (nbformat) is imported where it is needed.
 """
 
-import json
 import re
 import shutil
 from contextlib import suppress
@@ -12,7 +11,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
-MAX_SIZE = 100  # MiB
+from dot2gpt import handed_in
+
 _HEADING = re.compile(
     r"^##[ \t]+(Exercise\b.*?)[ \t]*(\(\d+ points?\b.*)?$", re.MULTILINE
 )
@@ -152,24 +152,22 @@ def progress(chapter):
 
     Raises SheetError if one of the two sheets cannot be read.
     """
-    released = _cells(_parse(chapter.released)[0], chapter.released)
     points = {
         grade_id_of(cell): cell["nbgrader"].get("points", 0)
-        for cell in released
+        for cell in _plain(_read(chapter.released)[0])
         if cell["nbgrader"].get("grade")
     }
     copy, possible = copy_of(chapter), sum(points.values())
     if not copy:
         return None, possible
-    cells = _cells(_parse(copy)[0], copy)
-    passed = {grade_id_of(cell) for cell in cells if cell["passed"]}
+    passed = {cell.grade_id for cell in _read(copy)[0] if _passed(cell)}
     return sum(points[name] for name in points if name in passed), possible
 
 
 def title(chapter):
     """The title of a chapter, as its sheet has it: `# Exercises: Title`."""
-    cells = _cells(_parse(chapter.released)[0], chapter.released)
-    heads = re.search(r"^# (?:Exercises: )?(.+)$", cells[0]["source"], re.MULTILINE)
+    first = _read(chapter.released)[0][0].source
+    heads = re.search(r"^# (?:Exercises: )?(.+)$", first, re.MULTILINE)
     return heads[1] if heads else chapter.name
 
 
@@ -225,22 +223,23 @@ def _trust(path):
 def read_sheet(path):
     """Read the sheet at `path`; its test cells are the course's own, where it has them.
 
+    What an answer is, and where its test stands, is as in grading.
+
     Raises SheetError, one sentence, if it is not a sheet that can be run.
     """
     path = Path(path)
-    notebook, notes = _parse(path)
-    cells = _cells(notebook, path)
+    read, notes = _read(path)
     try:
         known = chapters(course_root())
     except SheetError:
         known = {}
-    chapter = _recognise(path, cells, known, notes)
-    released, assignment = [], path.absolute().parent.name
+    chapter = _recognise(path, read, known, notes)
+    cells, released, assignment = _plain(read), [], path.absolute().parent.name
     if chapter:
         assignment = chapter.name
-        released = _cells(_parse(chapter.released)[0], chapter.released)
+        released = _plain(_read(chapter.released)[0])
         if not _is_source(path, chapter):
-            cells = _with_course_cells(cells, released, notes)
+            cells = _with_course_cells(read, chapter, released, notes)
     exercises = _exercises(released or cells)
     if not exercises:
         raise SheetError(
@@ -252,106 +251,35 @@ def read_sheet(path):
     return Sheet(path, assignment, cells, exercises, texts, notes)
 
 
-def _parse(path):
-    """The notebook at `path` as a dictionary of format 4, and what is odd about it."""
-    text = _text(path)
-    name, notes = shown(path), []
-    try:
-        notebook = json.loads(text)
-    except RecursionError:
-        raise SheetError(f"{name} is nested too deep to be a notebook") from None
-    except json.JSONDecodeError as error:
-        if not text.lstrip().startswith("{"):
-            raise SheetError(f"{name} is not a notebook: it holds no JSON") from None
-        raise SheetError(
-            f"{name} is damaged or only half there: its JSON breaks off at line "
-            f"{error.lineno}. Take an older copy, or start the sheet again"
-        ) from None
-    version = notebook.get("nbformat") if isinstance(notebook, dict) else None
-    if isinstance(version, str) and version.isdecimal() and len(version) < 4:
-        version = notebook["nbformat"] = int(version)
-    if not isinstance(version, int) or not {"cells", "worksheets"} & set(notebook):
-        raise SheetError(f"{name} is JSON but not a notebook: it has no cells")
-    if version > 4:
-        raise SheetError(
-            f"{name} is in notebook format {version}, which is too new: "
-            "save it as format 4"
-        )
-    if version < 4:
-        notebook = _upgrade(notebook, name)
-        notes.append(f"it was in notebook format {version} and was read as format 4")
-    return notebook, notes
-
-
-def _text(path):
+def _read(path):
+    """(the cells of the file at `path`, what is odd about it)."""
     name = shown(path)
+    if path.is_dir():
+        raise SheetError(f"{name} is a folder: name the .ipynb file in it")
+    if not path.exists():
+        raise SheetError(f"there is no file {name}")
     try:
-        if path.is_dir():
-            raise SheetError(f"{name} is a folder: name the .ipynb file in it")
-        if path.stat().st_size > MAX_SIZE << 20:
-            size = path.stat().st_size >> 20
-            raise SheetError(
-                f"{name} is {size} MiB: clear its outputs and save it again"
-            )
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise SheetError(f"there is no file {name}") from None
-    except OSError as error:
-        raise SheetError(f"{name} cannot be read: {error.strerror}") from None
-    if not raw.strip():
-        raise SheetError(f"{name} is empty")
-    if raw.startswith(b"PK"):
-        raise SheetError(f"{name} is a zip archive: unpack it first")
-    wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
-    try:
-        return raw.decode("utf-16" if wide else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SheetError(
-            f"{name} is not UTF-8 text (byte {error.start}): save it again as UTF-8"
-        ) from None
+        return handed_in.cells(path.resolve(), path.name)
+    except handed_in.Rejected as why:
+        raise SheetError(f"{name}: {why}") from None
 
 
-def _upgrade(notebook, name):
-    import nbformat
-
-    try:
-        node = nbformat.from_dict(notebook)
-        if node.nbformat < 3:
-            node = nbformat.convert(node, 3)
-        return nbformat.convert(node, 4)
-    except Exception:
-        raise SheetError(
-            f"{name} is in notebook format {notebook['nbformat']} and cannot be "
-            "upgraded: open it in JupyterLab and save it"
-        ) from None
-
-
-def _cells(notebook, path):
-    """The cells: dictionaries of `cell_type`, `source`, `nbgrader` and `passed`."""
-    raw, cells = notebook.get("cells"), []
-    for number, cell in enumerate(raw if isinstance(raw, list) else [None], start=1):
-        source = cell.get("source") if isinstance(cell, dict) else None
-        if isinstance(source, list) and all(isinstance(line, str) for line in source):
-            source = "".join(source)
-        if not isinstance(source, str):
-            raise SheetError(f"{shown(path)} is damaged: cell {number} is not a cell")
-        metadata = cell.get("metadata")
-        marks = metadata.get("nbgrader") if isinstance(metadata, dict) else None
-        cells.append(
-            {
-                "cell_type": cell.get("cell_type"),
-                "source": source.replace("\r\n", "\n"),
-                "nbgrader": marks if isinstance(marks, dict) else {},
-                "passed": _passed(cell),
-            }
-        )
-    return cells
+def _plain(cells):
+    """Cells as dictionaries of `cell_type`, `source` and `nbgrader`."""
+    return [
+        {
+            "cell_type": cell.cell_type,
+            "source": cell.source,
+            "nbgrader": handed_in.marks_of(cell.raw),
+        }
+        for cell in cells
+    ]
 
 
 def _passed(cell):
     """Whether a cell ran, by what is stored of it, without an error or a warning."""
-    outputs = cell.get("outputs")
-    if not cell.get("execution_count") or not isinstance(outputs, list):
+    outputs = cell.raw.get("outputs")
+    if not cell.raw.get("execution_count") or not isinstance(outputs, list):
         return False
     return all(
         isinstance(o, dict)
@@ -367,38 +295,47 @@ def grade_id_of(cell):
     return grade_id if isinstance(grade_id, str) else ""
 
 
-def _ids(cells):
-    return {grade_id_of(cell) for cell in cells} - {""}
-
-
 def _locked(cell):
     """Whether the cell is the course's, as nbgrader.utils.is_locked says it."""
     marks = cell["nbgrader"]
     return not marks.get("solution") and bool(marks.get("grade") or marks.get("locked"))
 
 
+def _course(chapter):
+    """What a chapter asks for, as far as its sheet tells: an answer that is not begun
+    defines what it is called."""
+    roles, released, names = {}, {}, {}
+    for cell in _plain(_read(chapter.released)[0]):
+        if key := grade_id_of(cell):
+            roles[key] = "course" if _locked(cell) else "answer"
+            released[key] = cell["source"]
+            names[key] = handed_in.defined(cell["source"]) or (key,)
+    return handed_in.Course(chapter.name, roles, released, names)
+
+
 def _recognise(path, cells, known, notes):
-    """The chapter that the cells belong to; None if the course has no such sheet."""
-    own, name = _ids(cells), shown(path)
-    folder = path.absolute().parent.name
+    """The chapter whose answers the cells hold; None if the course has no such sheet.
+
+    known: {name: Chapter}.
+    """
+    name, folder = shown(path), path.absolute().parent.name
     expected = known.get(folder) or next(
         (chapter for chapter in known.values() if chapter.released.name == path.name),
         None,
     )
-    if not own:
-        raise SheetError(_why_unmarked(path, expected, known))
-    shared = {
-        chapter: len(own & _ids(_cells(_parse(chapter.released)[0], chapter.released)))
-        for chapter in known.values()
-    }
-    best = max(shared, key=lambda c: (shared[c], c is expected), default=None)
-    if best is None or not shared[best]:
-        if expected:
-            raise SheetError(
-                f"{name} holds none of the cells of the sheet of {expected.name}"
-            )
+    own, held = {cell.grade_id for cell in cells} - {""}, {}
+    for chapter in known.values() if own else filter(None, [expected]):
+        course = _course(chapter)
+        with suppress(handed_in.Rejected):
+            steps, _ = handed_in.line_up(cells, course)
+            found = {step.grade_id for step in steps} - {""}
+            held[chapter] = len(own & set(course.roles)), len(found)
+    best = max(held, key=lambda c: (held[c], c is expected), default=None)
+    if best is None and own and not expected:
         return None
-    if expected and best is not expected and shared[best] > shared[expected]:
+    if best is None or not own and path.stem in {c.partition("_")[2] for c in known}:
+        raise SheetError("; ".join([_why_not(path, expected, known), *notes]))
+    if expected and held[best] > held.get(expected, (0, 0)):
         raise SheetError(
             f"{name} holds the sheet of {best.name}, not of {expected.name}"
         )
@@ -409,7 +346,7 @@ def _recognise(path, cells, known, notes):
     return best
 
 
-def _why_unmarked(path, expected, known):
+def _why_not(path, expected, known):
     name = shown(path)
     topics = {chapter.partition("_")[2]: chapter for chapter in known}
     if path.stem in topics:
@@ -419,10 +356,7 @@ def _why_unmarked(path, expected, known):
             f"python -m dot2gpt start {chapter}"
         )
     if expected:
-        return (
-            f"{name} has lost the marks by which its cells are graded (Google Colab "
-            "drops them): start the sheet again and copy your answers into it"
-        )
+        return f"{name} holds none of the answers of {expected.name}"
     return f"{name} is a notebook, but not an exercise sheet: no cell of it is graded"
 
 
@@ -432,48 +366,41 @@ def _is_source(path, chapter):
     return path.resolve().is_relative_to(solutions.resolve())
 
 
-def _with_course_cells(cells, released, notes):
-    """The learner's cells, with the course's text of every locked cell, each once."""
+def _with_course_cells(cells, chapter, released, notes):
+    """The learner's cells, and each locked cell of the course behind what it tests."""
     course = {grade_id_of(cell): cell for cell in released if grade_id_of(cell)}
-    merged, changed, seen = [], [], set()
-    for cell in cells:
-        own = course.get(grade_id_of(cell), cell)
-        if not _locked(own):
-            if own["cell_type"] == "code" != cell["cell_type"]:
-                notes.append(
-                    f"the answer {grade_id_of(cell)} is a text cell: run as code"
-                )
-                cell = {**cell, "cell_type": "code"}
-            merged.append(cell)
-        elif own is not cell and grade_id_of(cell) not in seen:
-            merged.append(own)
-            if not _same(cell, own):
-                changed.append(grade_id_of(cell))
-        seen.add(grade_id_of(cell))
-    missing = [grade_id for grade_id in course if grade_id not in seen]
-    _put_back(merged, course, missing)
+    steps, said = handed_in.line_up(cells, _course(chapter))
+    merged = [
+        {
+            "cell_type": step.cell_type,
+            "source": step.source,
+            "nbgrader": course[step.grade_id]["nbgrader"] if step.grade_id else {},
+        }
+        for step in steps
+    ]
+    place = 0
+    for grade_id, cell in course.items():
+        if _locked(cell):
+            merged.insert(place, cell)
+        ids = [grade_id_of(other) for other in merged]
+        if grade_id in ids:
+            place = len(ids) - ids[::-1].index(grade_id)
+    kept = {key: _same_as(cell) for key, cell in course.items() if _locked(cell)}
+    changed = [
+        cell.grade_id
+        for cell in cells
+        if cell.grade_id in kept and kept[cell.grade_id] != _same_as(*_plain([cell]))
+    ]
     if changed:
-        notes.append(
-            f"changed cells of the course are run as released: {', '.join(changed)}"
-        )
-    if missing:
-        notes.append(f"cells are missing: {', '.join(missing)}")
+        names = ", ".join(dict.fromkeys(changed))
+        notes.append(f"changed cells of the course are run as released: {names}")
+    notes += said
     return merged
 
 
-def _same(cell, other):
-    one, two = ((c["cell_type"], c["source"].rstrip()) for c in (cell, other))
-    return one == two
-
-
-def _put_back(cells, course, missing):
-    """Insert the locked ones of the missing cells behind the cell they followed."""
-    place = 0
-    for grade_id, cell in course.items():
-        if grade_id in missing and _locked(cell):
-            cells.insert(place, cell)
-        places = [i for i, c in enumerate(cells, 1) if grade_id_of(c) == grade_id]
-        place = places[0] if places else place
+def _same_as(cell):
+    """What a copy of a cell has to share with it."""
+    return cell["cell_type"], cell["source"].rstrip()
 
 
 def _exercises(cells):

@@ -13,6 +13,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 
+from dot2gpt import handed_in
 from grading.course import intake
 from grading.course.page import page
 from grading.course.store import Result
@@ -62,7 +63,7 @@ class Desk:
         began = time.monotonic()
         try:
             read = intake.read(folder, bundle)
-        except intake.Rejected as why:
+        except handed_in.Rejected as why:
             return _rejected(bundle, str(why), time.monotonic() - began)
         run = Run(bundle, read, folder, limits, sandbox, began)
         self._runner.run(run.whole(self._ahead, more))

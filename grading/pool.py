@@ -17,7 +17,8 @@ from queue import SimpleQueue
 
 from pebble import ProcessExpired, ProcessPool
 
-from grading.course import intake, store
+from dot2gpt import handed_in
+from grading.course import store
 from grading.sandbox.warm import Parent
 
 GRACE = 120  # seconds on top of the limit for all cells: imports, start, clean-up
@@ -204,7 +205,7 @@ class Dask:
                 task = waiting.popleft()
                 try:
                     future = self._submit(task)
-                except (intake.Rejected, OSError) as why:
+                except (handed_in.Rejected, OSError) as why:
                     yield task, Failure(str(why))
                 else:
                     running[future.key] = task

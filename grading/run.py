@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from grading.course import collect, intake, store
+from dot2gpt import handed_in
+from grading.course import collect, store
 from grading.course.gradebook import PATIENCE, GradebookError, Locked, Writer, patiently
 from grading.judge.limits import Limits
 from grading.pool import Dask, EngineError, Failure, Local, Task
@@ -302,7 +303,7 @@ def _submissions(root, name, trouble):
         if folder.is_symlink():
             trouble.append(f"submitted/{student} is a symbolic link and was left out")
         elif not _is_name(student):
-            shown = intake.shown(student)
+            shown = handed_in.shown(student)
             trouble.append(f"submitted/{shown} is no name for a student: rename it")
         elif inside.is_symlink() or inside.is_dir():
             found[student] = inside  # a link is refused when it is read

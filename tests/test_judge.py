@@ -9,8 +9,9 @@ import zlib
 import pytest
 
 from dot2gpt import checks
+from dot2gpt.handed_in import defined
 from grading import doctor
-from grading.judge.bundle import Bundle, Cell, bundle, defined
+from grading.judge.bundle import Bundle, Cell, bundle
 from grading.judge.hidden import NOTHING, constants, hint
 from grading.judge.limits import Limits
 from grading.judge.referee import MOST_BENCHES, Sitting

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from grading.course import intake
+from dot2gpt import handed_in
 
 MAX_ENTRIES = 50_000
 MAX_TOTAL = 4 << 30  # bytes, unpacked
-MAX_FILE = intake.MAX_FILE  # bytes, unpacked
+MAX_FILE = handed_in.MAX_FILE  # bytes, unpacked
 MAX_RATIO = 200  # unpacked to packed; notebooks reach about 30
 SMALL = 1 << 20  # bytes; below it the ratio does not matter
 PIECE = 1 << 20  # bytes that are read at a time
@@ -56,7 +56,7 @@ class Entry:
                     yield piece
         except Refused:
             raise
-        except intake.Rejected as why:
+        except handed_in.Rejected as why:
             raise Refused(str(why)) from None
         except Exception as error:  # zipfile raises whatever its parts raise
             raise Refused(f"it is damaged: {error}") from None
@@ -107,7 +107,7 @@ def _zip(path, name, refused, most):
         why = "" if parts else "its name leads out of the archive"
         why = why or _why_not(info)
         if why:
-            refused.append(f"{intake.shown(info.filename)} was left out: {why}")
+            refused.append(f"{handed_in.shown(info.filename)} was left out: {why}")
             continue
         left -= info.file_size
         if left < 0:
@@ -198,12 +198,12 @@ def _folder(source, refused):
             if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE:
                 why = "over 100 MiB" if stat.S_ISREG(status.st_mode) else "no file"
                 why = "a symbolic link" if path.is_symlink() else why
-                refused.append(f"{intake.shown(name)} was left out: it is {why}")
+                refused.append(f"{handed_in.shown(name)} was left out: it is {why}")
                 continue
             total += status.st_size
             if len(found) >= MAX_ENTRIES or total > MAX_TOTAL:
                 raise Refused(f"{source} holds too much to be an export of an LMS")
             when = datetime.fromtimestamp(status.st_mtime, UTC)
             parts = path.relative_to(source).parts
-            found.append(Entry(parts, when, lambda p=path: intake.opened(p)))
+            found.append(Entry(parts, when, lambda p=path: handed_in.opened(p)))
     return found

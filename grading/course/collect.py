@@ -21,7 +21,8 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from grading.course import archives, clean, intake, layouts, store
+from dot2gpt import handed_in
+from grading.course import archives, clean, layouts, store
 from grading.course.layouts import NOTEBOOK, student_id, unnumbered
 
 FOLDER = "collected"
@@ -301,7 +302,7 @@ def _store(root, submission, given, done):
                 continue
             done.refused.append(
                 f"{received.student}: which assignment is it? Nothing in "
-                f"{intake.shown(own[0])} says; give --assignment"
+                f"{handed_in.shown(own[0])} says; give --assignment"
             )
 
 
@@ -371,7 +372,7 @@ def _unpack(submission, folder, refused):
                 names.append(safe)
         except archives.Refused as why:
             (folder / safe).unlink(missing_ok=True)
-            refused.append(f"{student}: {intake.shown(name)} was left out: {why}")
+            refused.append(f"{student}: {handed_in.shown(name)} was left out: {why}")
     return names
 
 

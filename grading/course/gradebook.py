@@ -16,7 +16,8 @@ from pathlib import Path
 
 import nbformat
 
-from grading.course import intake, store
+from dot2gpt import handed_in
+from grading.course import store
 from grading.course.page import page
 
 PATIENCE = 60  # seconds to wait for a gradebook that another program has locked
@@ -165,10 +166,10 @@ class Writer:
 
         path = self._folder(student, kind) / "timestamp.txt"
         try:
-            text = intake.read_bytes(path, 200).decode("utf-8").strip()
+            text = handed_in.read_bytes(path, 200).decode("utf-8").strip()
             parse_utc(text)
             return text
-        except (intake.Rejected, ValueError, OverflowError):
+        except (handed_in.Rejected, ValueError, OverflowError):
             return ""
 
     def _marked_source(self):

@@ -9,10 +9,10 @@ import unicodedata
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from grading.course import intake
+from dot2gpt import handed_in
 from grading.course.archives import Entry, Refused
 
-NOTEBOOK = (*intake.NOTEBOOK, *intake.SCRIPT, ".ipynb.txt", ".ipynb.json")
+NOTEBOOK = (*handed_in.NOTEBOOK, *handed_in.SCRIPT, ".ipynb.txt", ".ipynb.json")
 UNTIMED = ("canvas", "moodle")  # their files bear the time of the download
 AGAIN = re.compile(r"(?:[-_ ]?\((\d+)\)|-(\d+))$")  # sheet-2.ipynb, sheet (1).ipynb
 MAX_TEXT = 20 << 20  # bytes of a file that a system adds
@@ -63,7 +63,7 @@ class Export:
 
     def refuse(self, entry, why):
         self.refused.append(
-            f"{intake.shown('/'.join(entry.parts))} was left out: {why}"
+            f"{handed_in.shown('/'.join(entry.parts))} was left out: {why}"
         )
 
 
@@ -348,8 +348,8 @@ def _unwrapped(export):
     if not folders and (len(named) < 2 or "" in named):  # a sheet's own name
         return export.entries
     raise Refused(
-        f"all is in one folder, {intake.shown(top)}: if it is a person's, put it into "
-        "another folder; if it holds the class's work, give the folders in it alone"
+        f"all is in one folder, {handed_in.shown(top)}: if it is a person's, put it "
+        "into another folder; if it holds the class's work, give only the folders in it"
     )
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from grading.course import intake
+from dot2gpt import handed_in
 
 FOLDER = "graded"
 MAX_HASHED = 200 << 20  # bytes of one file; of a bigger one, size and time are hashed
@@ -148,8 +148,8 @@ def checksum(folder):
         if status.st_size > MAX_HASHED:
             total.update(f"{status.st_size}\0{status.st_mtime_ns}\0".encode())
             continue
-        with suppress(OSError, intake.Rejected):
-            with intake.opened(path, MAX_HASHED) as file:
+        with suppress(OSError, handed_in.Rejected):
+            with handed_in.opened(path, MAX_HASHED) as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()
 
@@ -161,14 +161,14 @@ def pack(folder, limit=MAX_HASHED):
     there, too. Raises Rejected if the files hold over `limit` bytes.
     """
     if os.path.islink(folder):
-        raise intake.Rejected("the folder is a symbolic link")
+        raise handed_in.Rejected("the folder is a symbolic link")
     packed, size = [], 0
     for name, path, status in _files(folder):
         if stat.S_ISREG(status.st_mode):
             size += status.st_size
             if size > limit:
-                raise intake.Rejected(f"the files hold over {limit >> 20} MiB")
-            packed.append((name, "file", intake.read_bytes(path, limit)))
+                raise handed_in.Rejected(f"the files hold over {limit >> 20} MiB")
+            packed.append((name, "file", handed_in.read_bytes(path, limit)))
         else:
             packed.append((name, "link", b""))
     return packed

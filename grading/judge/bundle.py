@@ -1,6 +1,5 @@
 """All that grading needs to know of an assignment, in one value that can be sent."""
 
-import ast
 import hashlib
 import json
 import logging
@@ -9,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 import nbformat
+
+from dot2gpt.handed_in import Course, defined
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMAT = 2  # part of the checksum: a new way of grading grades again
@@ -60,6 +61,17 @@ class Bundle:
         return [cell.source for cell in locked if cell.cell_type == "code"]
 
     @cached_property
+    def course(self):
+        """What it asks for, as whoever reads a submission needs to know it."""
+        kinds = {"solution": "answer", "manual": "manual", "task": "manual"}
+        return Course(
+            self.assignment,
+            {cell.grade_id: kinds.get(cell.role, "course") for cell in self.cells},
+            {cell.grade_id: cell.released for cell in self.cells},
+            self.names,
+        )
+
+    @cached_property
     def digest(self):
         """Checksum of everything in it."""
         text = json.dumps([FORMAT, asdict(self)], sort_keys=True)
@@ -106,26 +118,13 @@ def bundle(name, root=ROOT):
                     None if points is None else float(points),
                 )
             )
-    names = {c.grade_id: defined(c.source) for c in cells if c.role == "solution"}
+    names = {c.grade_id: _public(c.source) for c in cells if c.role == "solution"}
     return Bundle(name, path.stem, tuple(cells), names)
 
 
-def defined(source):
-    """Names that a cell binds at its top level, in order; () if it is not Python."""
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:
-        return ()
-    names = {}
-    for node in tree.body:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names[node.name] = None
-        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            for target in targets:
-                found = [n for n in ast.walk(target) if isinstance(n, ast.Name)]
-                names |= {n.id: None for n in found if isinstance(n.ctx, ast.Store)}
-    return tuple(name for name in names if not name.startswith("_"))
+def _public(source):
+    """Names that an answer has to define."""
+    return tuple(name for name in defined(source) if not name.startswith("_"))
 
 
 def _role(marks):
