@@ -547,8 +547,11 @@ def test_names_in_old_zips_stay_readable(course, encoding, names):
 PEOPLE = ["Ann Lee", "Ann Lee", "Ann_Lee", "李小龙", "🙂", "=1+1", "<b>Bo", "a.b"]
 
 
-def exported(layout, who, attempt):
-    """{name in the zip: (bytes, date)} of a person's attempt."""
+def exported(layout, who, attempt, data=None):
+    """{name in the zip: (bytes, date)} of a person's attempt.
+
+    data: of the sheet; if None, one whose mark says whose it is.
+    """
     name, number, mark = PEOPLE[who], 100 + who, f"{who}-{attempt}"
     day = f"2026-11-{attempt + 1:02}"
     date = (2026, 11, attempt + 1, 12, 0, 0)
@@ -562,7 +565,7 @@ def exported(layout, who, attempt):
         "folder": f"person {number}/{NAME}",
         "flat": f"person{number}_{NAME}",
     }
-    files = {paths[layout]: (sheet(mark), date)}
+    files = {paths[layout]: (data or sheet(mark), date)}
     if layout == "gradescope":
         said = {":name": name, ":email": f"u{number}@x.example"}
         time = datetime(*date, tzinfo=UTC)
@@ -572,10 +575,10 @@ def exported(layout, who, attempt):
 
 
 def export(path, layout, attempts):
-    """Write an export of [(person, attempt)]; returns its path."""
+    """Write an export of [(person, attempt, data or not)]; returns its path."""
     files, listed = {}, {}
-    for who, attempt in attempts:
-        own = exported(layout, who, attempt)
+    for attempt in attempts:
+        own = exported(layout, *attempt)
         listed |= own.pop("x/submission_metadata.yml", {})
         files |= own
     if listed:
@@ -609,6 +612,30 @@ def test_each_person_has_the_newest_attempt_and_nothing_else(layout, tmp_path):
                 assert folders.setdefault(mark.split("-")[0], student) == student
 
     check()
+
+
+def test_the_instructors_walk_with_the_exports_of_five_systems(course, capsys):
+    """collect, run and grades: everybody's points, under the system's own number."""
+    part = {"double": small_course.RIGHT["double"], "axis": "axis = 7"}
+    half = nbformat.writes(small_course.sheet(part)).encode()
+    for layout in LAYOUTS[:5]:
+        for attempts in ([(0, 1, half), (3, 1, half)], [(0, 2), (3, 1, half)]):
+            path = export(course / f"{layout}.zip", layout, attempts)
+            assert main(["collect", str(path)]) == 0
+    assert main(["run", "01_small"]) == 0
+    assert "10 submissions, 6 points" in capsys.readouterr().out
+    for format in ("canvas", "moodle", "plain"):
+        assert main(["grades", "01_small", "--csv", "out.csv", "--for", format]) == 0
+        text = (course / "out.csv").read_text(encoding="utf-8-sig")
+        if format == "canvas":
+            assert {row[1]: row[5] for row in rows(text)[2:]} == {
+                "100": "6",
+                "103": "2",
+            }
+        elif format == "moodle":
+            assert imported_by_moodle(text) == {"100": "6", "103": "2"}
+        else:
+            assert sorted(row[3] for row in rows(text)[1:]) == ["2"] * 5 + ["6"] * 5
 
 
 # ---- one student's oddity -----------------------------------------------------------
