@@ -11,15 +11,17 @@ import threading
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dot2gpt import __main__ as cli
-from dot2gpt.commands import runs
+from dot2gpt.commands import runs, texts
+from dot2gpt.commands.runs import END
 from dot2gpt.gpt import default_config
-from dot2gpt.tokens import gpt2_encoding, save_gpt2, train_bpe
+from dot2gpt.tokens import batches, gpt2_encoding, save_gpt2, train_bpe
 from dot2gpt.training import cosine_schedule, load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +29,7 @@ SMALL = "--layers 1 --heads 2 --width 6 --context 5 --batch 4 --steps 7".split()
 TEXT = "the cat sat on the mat; the rat sat too. " * 12 + "naïve été, 早上好.\n"
 PYTHON = [sys.executable, "-m", "dot2gpt"]
 TORCHRUN = "-m torch.distributed.run --standalone --nproc-per-node 2 -m dot2gpt".split()
+PIPED = {"capture_output": True, "text": True}
 QUIET = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
@@ -84,8 +87,8 @@ def test_it_trains_and_says_what_was_reached(text, capsys):
     assert training != validation
     n_bytes = len(unseen.encode()) / len(unseen)
     assert bits == pytest.approx(validation / math.log(2) / n_bytes, abs=2e-3)
-    files = ["best.pt", "checkpoint.pt", "losses.csv", "model.json"]
-    assert sorted(os.listdir("a/b")) == files
+    files = ["best.pt", "checkpoint.pt", "learn.ids", "losses.csv", "model.json"]
+    assert sorted(os.listdir("a/b")) == [*files, "unseen.ids"]
 
 
 def test_without_options_it_is_the_run_of_chapter_13(text):
@@ -176,7 +179,7 @@ def test_torchrun_trains_to_the_same_losses_and_refuses_once(text):
     "more, says",
     [
         ("--text nowhere.txt", "nowhere.txt cannot be read: No such file"),
-        ("--text folder", "cannot be read: Is a directory"),
+        ("--text folder", "folder holds no file that ends in .txt or .md"),
         ("--text empty.txt", "empty.txt is empty"),
         ("--text latin.txt", "latin.txt is not UTF-8 text: byte 3"),
         ("--text short.txt", "has 3 tokens, and --context 5 takes 6"),
@@ -228,10 +231,19 @@ def test_a_model_is_not_overwritten_nor_resumed_as_another(text, capsys):
 
 
 def test_a_kill_leaves_no_half_written_folder(text):
-    with mock.patch("os.replace", side_effect=SystemExit("killed")):
+    def killed(source, target, replace=os.replace):
+        if Path(target).name == "model.json":
+            raise SystemExit("killed")
+        replace(source, target)
+
+    with mock.patch("os.replace", side_effect=killed):
         with pytest.raises(SystemExit):
             train("--text", text, "--out", "gpt")
-    assert os.listdir("gpt") == ["model.json.partial"]
+    assert sorted(os.listdir("gpt")) == [
+        "learn.ids",
+        "model.json.partial",
+        "unseen.ids",
+    ]
     assert train("--text", text, "--out", "gpt") == 0
 
 
@@ -248,6 +260,115 @@ def test_a_mark_at_the_head_of_a_file_is_no_character(text):
     text.write_bytes(b"\xef\xbb\xbf" + TEXT.encode())
     assert train("--text", text, "--out", "gpt") == 0
     assert runs.load_run("gpt").vocabulary == "".join(sorted(set(TEXT)))
+
+
+# ---- train: texts of any size --------------------------------------------------------
+
+
+def documents(folder):
+    """A folder of documents, with files that are none."""
+    for name, content in {
+        "a.txt": "the cat sat on the mat. " * 30,
+        "b/c.md": "早上好, the rat said. " * 20 + END,  # which is plain text here
+        "b/empty.txt": "",
+        "b/d.TXT": "on the mat it sat. " * 40,
+        "picture.png": "no text",
+    }.items():
+        path = Path(folder, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    return Path(folder)
+
+
+@pytest.mark.parametrize("piece", [1 << 18, 7])
+def test_the_ids_on_disk_are_those_of_the_text(text, monkeypatch, piece):
+    monkeypatch.setattr(texts, "PIECE", piece)
+    for tokens in ("characters", "bpe"):
+        more = ["--tokens", tokens] + ["--vocab-size", "300"] * (tokens == "bpe")
+        whole = Path(f"{tokens}-{piece}")
+        assert train("--text", text, "--out", whole, *more) == 0
+        words = runs.load_run(whole).encoding
+        found = texts.ids_in(whole, words)
+        cut = len(TEXT) * 9 // 10
+        for ids, part in zip(found, (TEXT[:cut], TEXT[cut:]), strict=True):
+            assert ids.dtype == "uint16"
+            assert ids.tolist() == words.encode(part)
+
+
+def test_a_folder_is_its_documents_with_an_end_between_two(text, capsys):
+    from transformers import AutoTokenizer
+
+    documents("books")
+    out = ["--text", "books", "--tokens", "bpe", "--vocab-size", "290"]
+    assert train(*out, "--out", "gpt") == 0
+    run = runs.load_run("gpt")
+    end = run.encoding.encode_single_token(END)
+    assert end == run.encoding.n_vocab - 1 == run.model.vocab_size - 1
+    learn, unseen = texts.ids_in("gpt", run.encoding)
+    ids = [*learn.tolist(), *unseen.tolist()]
+    parts = run.encoding.decode(ids).split(END)
+    # Two ends between three documents, and the plain text of one.
+    assert ids.count(end) == 2 and len(parts) == 4
+    assert parts[0] == "the cat sat on the mat. " * 30 and parts[2] == ""
+    assert parts[3] == "on the mat it sat. " * 40
+    assert cli.main(["train", "--out", "gpt", "--resume", "--steps", "9"]) == 0
+    assert runs.load_model("gpt")[2] == end  # where generate stops
+    assert generate("--model", "gpt", "--prompt", "the", "--tokens", "3") == 0
+    assert cli.main("export --model gpt --out theirs".split()) == 0
+    theirs = AutoTokenizer.from_pretrained("theirs")
+    assert theirs.convert_tokens_to_ids(END) == end
+    assert theirs(f"the{END}cat")["input_ids"].count(end) == 1
+    assert json.loads(Path("theirs/config.json").read_text())["eos_token_id"] == end
+    assert cli.main("page --model gpt --out gpt.html".split()) == 0
+    Path("books/a.txt").write_text("another", encoding="utf-8")
+    assert cli.main("train --out gpt --resume --steps 11".split()) == 2
+    assert "was begun with another text" in capsys.readouterr().err
+
+
+def test_characters_have_an_empty_line_between_two_documents(text):
+    documents("books")
+    assert train("--text", "books", "--out", "gpt") == 0
+    run = runs.load_run("gpt")
+    ids = [id for part in texts.ids_in("gpt", run.encoding) for id in part.tolist()]
+    assert run.encoding.decode(ids).count("\n\n") == 2
+    assert runs.load_model("gpt")[2] is None
+
+
+def test_windows_are_those_of_the_lessons_batches():
+    ids = np.arange(500, dtype=np.uint16)
+    draws = [torch.Generator().manual_seed(3) for _ in "ab"]
+    ours, lessons = texts.windows(ids, 4, 7, draws[0]), batches(ids, 4, 7, draws[1])
+    for _ in range(5):
+        for a, b in zip(next(ours), next(lessons), strict=True):
+            assert a.dtype == b.dtype and a.tolist() == b.tolist()
+    with pytest.raises(ValueError, match="7 ids are too few for 7"):
+        texts.windows(ids[:7], 4, 7, draws[0])
+
+
+LEAN = """
+import resource, sys
+from dot2gpt.commands import runs, texts
+from dot2gpt.commands.options import in_words
+def peak():
+    lines = open("/proc/self/status").read()
+    return int(lines.split("VmHWM:")[1].split()[0]) >> 10
+small = texts.Text("text.txt")
+texts.tokenise(small, texts.Characters(small.characters), "small", 5)
+before = peak()
+large = texts.Text("large.txt")
+words = texts.Characters(large.characters)
+texts.tokenise(large, words, "large", 5)
+learn, unseen = texts.ids_in("large", words)
+print(len(learn) + len(unseen), peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux counts so")
+def test_a_large_text_takes_little_memory(text):
+    Path("large.txt").write_text(TEXT * 70_000, encoding="utf-8")  # 36 MB
+    done = subprocess.run([*PYTHON[:1], "-c", LEAN], **PIPED, env=QUIET)
+    n_ids, more = map(int, done.stdout.split())
+    assert n_ids == 70_000 * len(TEXT) and more < 80, done.stderr
 
 
 # ---- train: a second try, and going on -----------------------------------------------
@@ -584,7 +705,7 @@ def test_an_exported_tokenizer_gives_the_same_ids(exported, text):
     if exported[0].parent.name.startswith("characters"):
         text = "".join(c for c in text if c in words.ids)
     theirs = AutoTokenizer.from_pretrained(exported[1])
-    ids = runs.ids_of(words, text)
+    ids = getattr(words, "encode_ordinary", words.encode)(text)
     assert theirs.encode(text) == ids
     assert theirs.decode(ids) == text
 

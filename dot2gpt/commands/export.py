@@ -41,14 +41,15 @@ def export(arguments):
         raise GPTError(f"{folder} is not empty: --out names a new folder")
     if not has_weights(arguments.model):
         raise GPTError(f"{arguments.model} holds no model that `train` wrote")
-    model, encoding, _ = load_model(arguments.model)
+    model, encoding, end = load_model(arguments.model)
     weights = {
         name if name == "lm_head.weight" else f"transformer.{name}": weight
         for name, weight in as_gpt2(model).items()
     }
     folder.mkdir(parents=True, exist_ok=True)
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    _write(folder / "config.json", config_of(model.config))
+    ends = {"bos_token_id": end, "eos_token_id": end}
+    _write(folder / "config.json", config_of(model.config) | ends)
     _write(folder / "tokenizer.json", tokenizer_of(encoding))
     _write(
         folder / "tokenizer_config.json",
@@ -73,8 +74,6 @@ def config_of(config):
         "n_inner": config.d_ff,
         "layer_norm_epsilon": 1e-5,
         "tie_word_embeddings": config.tied,
-        "bos_token_id": None,
-        "eos_token_id": None,
         **dropout,
     }
 
@@ -104,7 +103,13 @@ def tokenizer_of(encoding):
     pattern = re.sub(r"(?<=[+*?])\+", "", pattern)
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
     byte_level["trim_offsets"] = False
+    whole = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    special = [
+        {"id": id, "content": name, "special": True, **whole}
+        for name, id in encoding._special_tokens.items()
+    ]
     return made | {
+        "added_tokens": special,
         "pre_tokenizer": {
             "type": "Sequence",
             "pretokenizers": [split | {"pattern": {"Regex": pattern}}, byte_level],

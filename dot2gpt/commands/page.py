@@ -58,10 +58,11 @@ def _trained(folder):
 def _first_unseen_line(folder):
     """The beginning of the text that the model of a folder was not trained on."""
     from dot2gpt.commands import runs
+    from dot2gpt.commands.texts import Text
 
     try:
         run = runs.load_run(folder)
-        text = runs.read_text(run.settings["text"])
+        text = Text(run.settings["text"])
     except runs.GPTError as error:
         raise runs.GPTError(f"{error}: give --prompt TEXT") from None
-    return (runs.parts(text)[1].lstrip().splitlines() or [text])[0][:60]
+    return (text.prompt(1000).lstrip().splitlines() or [""])[0][:60]

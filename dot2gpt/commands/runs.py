@@ -5,7 +5,6 @@ losses.csv. Published GPT-2 folders are read, too.
 """
 
 import csv
-import hashlib
 import json
 import os
 import re
@@ -15,11 +14,11 @@ from pathlib import Path
 
 import torch
 
-from dot2gpt.corpus import textbook
 from dot2gpt.gpt import GPT, Characters, GPTConfig, default_config
 from dot2gpt.tokens import encoding, gpt2_encoding, train_bpe
 from dot2gpt.training import TrainConfig, load_checkpoint
 
+END = "<|endoftext|>"  # the token between two documents
 BPE_SIZE = 1024  # tokens; their training takes a second on the textbook
 GPT2S = {"gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2"}
 
@@ -34,7 +33,8 @@ class Run:
 
     settings: dict  # the command's options by name
     digest: str  # SHA-256 of the text
-    vocabulary: list | str | dict  # merges in hexadecimal, characters, or GPT-2's ids
+    vocabulary: list | str | dict  # merges in hexadecimal, also with special tokens;
+    # characters; or GPT-2's ids
     model: GPTConfig
     training: TrainConfig
 
@@ -43,48 +43,20 @@ class Run:
         """Text to ids and back."""
         if isinstance(self.vocabulary, str):
             return Characters(self.vocabulary)
-        if isinstance(self.vocabulary, list):
-            pairs = [tuple(map(bytes.fromhex, pair)) for pair in self.vocabulary]
-            return encoding(pairs)
+        if isinstance(self.vocabulary, list) or "merges" in self.vocabulary:
+            known = {"merges": self.vocabulary, "special": ()}
+            if isinstance(self.vocabulary, dict):
+                known = self.vocabulary
+            pairs = [tuple(map(bytes.fromhex, pair)) for pair in known["merges"]]
+            return encoding(pairs, known["special"])
         ranks = {bytes.fromhex(t): id for t, id in self.vocabulary["ranks"].items()}
         return encoding(ranks, self.vocabulary["special"], "gpt2", "gpt2")
-
-
-def read_text(path=None):
-    """The text of a UTF-8 file, or the textbook. Raises GPTError."""
-    if path is None:
-        return textbook()
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")  # a mark at its head is none
-    except UnicodeDecodeError as error:
-        raise GPTError(f"{path} is not UTF-8 text: byte {error.start}") from None
-    except OSError as error:
-        raise GPTError(f"{path} cannot be read: {error.strerror}") from None
-    if not text:
-        raise GPTError(f"{path} is empty: there is nothing to learn")
-    return text
-
-
-def parts(text):
-    """The nine tenths that a model learns from, and the rest, which it never sees."""
-    cut = len(text) * 9 // 10
-    return text[:cut], text[cut:]
-
-
-def ids_of(encoding, text):
-    """The ids of a text in which no token is special. Raises ValueError."""
-    return getattr(encoding, "encode_ordinary", encoding.encode)(text)
-
-
-def digest(text):
-    """What tells one text from another."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def new_run(settings, text):
     """A Run with these settings; BPE is trained. Raises ValueError, GPTError.
 
-    BPE learns from the nine tenths that the model learns from.
+    text: a texts.Text. BPE learns from what the model learns from.
     """
     if settings["begin"] is not None:
         return _begun_with(settings, text)
@@ -93,13 +65,16 @@ def new_run(settings, text):
             raise GPTError(
                 "--vocab-size goes with --tokens bpe: characters are counted"
             )
-        vocabulary = "".join(Characters(text).characters)
+        vocabulary = text.characters
         vocab_size = len(vocabulary)
     else:
-        vocab, merges = train_bpe(parts(text)[0], settings["vocab_size"] or BPE_SIZE)
+        size, ends = settings["vocab_size"] or BPE_SIZE, text.ends
+        vocab, merges = train_bpe(text.for_bpe(), size, ends)
         vocabulary = [[part.hex() for part in pair] for pair in merges]
+        if ends:
+            vocabulary = {"merges": vocabulary, "special": list(ends)}
         vocab_size = len(vocab)
-    return Run(settings, digest(text), vocabulary, *configs(settings, vocab_size))
+    return Run(settings, text.digest, vocabulary, *configs(settings, vocab_size))
 
 
 def _begun_with(settings, text):
@@ -121,7 +96,7 @@ def _begun_with(settings, text):
         model.config, context_length=context or known, dropout=settings["dropout"]
     )
     settings = {**settings, "context": config.context_length}
-    return Run(settings, digest(text), vocabulary, config, _training(settings))
+    return Run(settings, text.digest, vocabulary, config, _training(settings))
 
 
 def begin_with(model, name):
@@ -305,7 +280,14 @@ def load_model(name):
         load_checkpoint(checkpoint, model)
     except Exception as error:  # torch raises many kinds for a file that is none
         raise GPTError(f"{checkpoint} is damaged: {first_line(error)}") from None
-    return model, run.encoding, None
+    words = run.encoding
+    return model, words, end_of(words)
+
+
+def end_of(words):
+    """The id that ends a text; None if an encoding has none."""
+    known = END in getattr(words, "special_tokens_set", ())
+    return words.encode_single_token(END) if known else None
 
 
 def load_published(name):
@@ -341,9 +323,7 @@ def load_published(name):
             f"{name}: the model has {model.config.vocab_size} tokens, vocab.json has "
             f"{words.n_vocab}"
         )
-    end = "<|endoftext|>"
-    known = end in words.special_tokens_set
-    return model, words, words.encode_single_token(end) if known else None
+    return model, words, end_of(words)
 
 
 def first_line(error):

@@ -25,6 +25,7 @@ Train a GPT on a text, show how well it predicts what it has not seen, and let i
 
   python -m dot2gpt train                        the textbook of the course
   python -m dot2gpt train --text my_book.txt     a text of your own (UTF-8)
+  python -m dot2gpt train --text my_books/       all .txt and .md below a folder
   python -m dot2gpt train --tokens bpe           pieces of words instead of characters
   python -m dot2gpt train --steps 200            a first try
   python -m dot2gpt train --resume               go on after Ctrl-C
@@ -33,6 +34,8 @@ Train a GPT on a text, show how well it predicts what it has not seen, and let i
   python -m dot2gpt train --config my_run.toml   steps = 500, learning_rate = 1e-3, …
   torchrun --nproc-per-node 2 -m dot2gpt train   two processes share each batch
 
+A text may be of any size: its tokens lie on the disk. In a folder each file is a
+document, and a token of its own ends it if the tokens are pieces of words.
 The last tenth of the text is kept for validation. The loss is in nats a token: ln of
 the number of tokens for a model that knows nothing ("uniform"), less for one that knows
 how often each occurs ("unigram"). Beside those lines you see whether yours learns.
@@ -44,7 +47,8 @@ small text --dropout 0.1 or more keeps it from learning by heart.
 Ctrl-C saves and stops; --resume goes on to the same losses as without a stop. With more
 --steps the learning rate takes the place on the longer curve that it would have there.
 In --out lie model.json, checkpoint.pt, best.pt (the weights with the lowest validation
-loss: `generate` takes these), losses.csv and, with --plot, losses.svg.
+loss: `generate` takes these), losses.csv, the tokens of the text (learn.ids and
+unseen.ids) and, with --plot, losses.svg.
 """
 OPTIONS = "text tokens vocab_size layers heads width context batch steps".split()
 OPTIONS += ["learning_rate", "dropout", "dtype", "seed", "accumulate", "weight_decay"]
@@ -59,7 +63,8 @@ def add_train(commands):
     """Add `train`: a text becomes a model in a folder."""
     parser = new_command(commands, "train", "train a GPT on a text", TRAIN)
     add = parser.add_argument
-    add("--text", metavar="FILE", help="what to learn (default: the textbook)")
+    what = "a file or a folder to learn (default: the textbook)"
+    add("--text", metavar="PATH", help=what)
     add("--tokens", choices=["characters", "bpe"], help="(default: characters)")
     add("--vocab-size", metavar="N", type=int, help="tokens of bpe (default: 1024)")
     numbers = (
@@ -121,8 +126,8 @@ def train(arguments):
     with processes.distributed() as (rank, size):
         out = print if rank == 0 else lambda *_, **__: None
         run, text, state = _prepare(arguments, size)
-        data = _split(run, text)
         processes.mean_over_processes(0)  # all have looked before the first one writes
+        data = _split(run, text, arguments.out, rank)
         if rank == 0:
             if not arguments.resume:
                 runs.clear(arguments.out)
@@ -152,14 +157,15 @@ def _prepare(arguments, size):
     """The Run, new or to go on with, its text, and the checkpoint that it goes on from
     or None; nothing is written yet."""
     from dot2gpt.commands import runs
+    from dot2gpt.commands.texts import Text
 
     given = {name: getattr(arguments, name) for name in OPTIONS}
     if given["text"] is not None:
         given["text"] = os.path.abspath(given["text"])
     if arguments.resume:
         run, state = _resumed(arguments.out, given)
-        text = runs.read_text(given["text"] or run.settings["text"])
-        if runs.digest(text) != run.digest:
+        text = Text(given["text"] or run.settings["text"])
+        if text.digest != run.digest:
             raise runs.GPTError(
                 f"{arguments.out} was begun with another text: give it with --text"
             )
@@ -169,7 +175,7 @@ def _prepare(arguments, size):
                 f"{arguments.out} holds a model already: --resume goes on with it, "
                 "--out names another folder"
             )
-        text = runs.read_text(given["text"])
+        text = Text(given["text"])
         run, state = runs.new_run(_settings(given), text), None
     batch = run.settings["batch"]
     if batch < 1 or batch % size:
@@ -225,13 +231,10 @@ class Watch:
     """What is looked at every --evaluate-every steps: losses, a sample, the best."""
 
     def __init__(self, run, text, data, arguments, out):
-        from dot2gpt.commands.runs import parts
-
         self.run, self.folder, self.out = run, arguments.out, out
         self.learn, self.unseen = data
-        _, tail = parts(text)
-        self.bits = len(self.unseen) / len(tail.encode()) / math.log(2)  # of a nat
-        self.prompt = tail[:PROMPT]
+        self.bits = len(self.unseen) / text.unseen_bytes() / math.log(2)  # of a nat
+        self.prompt = text.prompt(PROMPT)
         self.path = os.path.join(arguments.out, "losses.csv")
         self.done, self.rows = 0, []
 
@@ -274,12 +277,12 @@ class Watch:
     def _loss(self, model, ids):
         import torch
 
-        from dot2gpt.tokens import batches
+        from dot2gpt.commands.texts import windows
         from dot2gpt.training import evaluate
 
         fixed = torch.Generator().manual_seed(1)
         batch, context = self.run.settings["batch"], self.run.model.context_length
-        return evaluate(model, batches(ids, batch, context, fixed), 20)
+        return evaluate(model, windows(ids, batch, context, fixed), 20)
 
     def _say_if_it_rises(self):
         losses = [row["validation"] for row in self.rows]
@@ -323,8 +326,8 @@ def _fit(run, text, data, arguments, out, done):
     import torch
 
     from dot2gpt.commands import runs
+    from dot2gpt.commands.texts import windows
     from dot2gpt.gpt import GPT
-    from dot2gpt.tokens import batches
     from dot2gpt.training import train
 
     learn, unseen = data
@@ -338,7 +341,7 @@ def _fit(run, text, data, arguments, out, done):
     model.to(device)
     n_weights = sum(weight.numel() for weight in model.parameters())
     out(
-        f"{len(text):,} characters, {len(learn) + len(unseen):,} tokens of "
+        f"{text.length:,} characters, {len(learn) + len(unseen):,} tokens of "
         f"{run.model.vocab_size:,} kinds; {n_weights:,} weights on {device.type}"
     )
     for name, loss in _baselines(learn, unseen, run.model.vocab_size).items():
@@ -354,7 +357,7 @@ def _fit(run, text, data, arguments, out, done):
         model.compile()
     history = train(
         model,
-        batches(learn, batch, context, generator),
+        windows(learn, batch, context, generator),
         run.training,
         validate=watch,
         path=os.path.join(arguments.out, "checkpoint.pt"),
@@ -364,27 +367,35 @@ def _fit(run, text, data, arguments, out, done):
     return model, history["evaluations"][-1][1]
 
 
-def _split(run, text):
-    """Ids: nine tenths of the text to learn, the rest to validate. Raises GPTError."""
-    import torch
+def _split(run, text, folder, rank):
+    """Ids: nine tenths of the text to learn, the rest to validate. Raises GPTError.
 
-    from dot2gpt.commands.runs import GPTError, ids_of, parts
+    The first process writes them to the folder.
+    """
+    from dot2gpt.commands.runs import GPTError
+    from dot2gpt.commands.texts import ids_in, tokenise
+    from dot2gpt.processes import mean_over_processes
 
-    context = run.model.context_length
-    learn, unseen = (torch.tensor(ids_of(run.encoding, part)) for part in parts(text))
-    if len(unseen) <= context:
-        raise GPTError(
-            f"the text is too short: its last tenth, for validation, has "
-            f"{len(unseen)} tokens, and --context {context} takes {context + 1}"
-        )
-    return learn, unseen
+    failed = None
+    if rank == 0:
+        try:
+            tokenise(text, run.encoding, folder, run.model.context_length)
+        except (GPTError, ValueError, OSError) as error:
+            failed = error
+    if mean_over_processes(failed is not None) > 0:  # all wait until they are there
+        raise failed or GPTError("the first process has no tokens")
+    return ids_in(folder, run.encoding)
 
 
 def _baselines(learn, unseen, vocab_size):
     """The losses of models that know nothing, and how often each token occurs."""
-    counts = learn.bincount(minlength=vocab_size) + 1.0  # none is impossible
-    alone = (counts / counts.sum()).log()
-    return {"uniform": math.log(vocab_size), "unigram": -alone[unseen].mean().item()}
+    import numpy as np
+
+    from dot2gpt.commands.texts import counts
+
+    seen = counts(learn, vocab_size) + 1.0  # none is impossible
+    alone = -np.log(seen / seen.sum()) @ counts(unseen, vocab_size) / len(unseen)
+    return {"uniform": math.log(vocab_size), "unigram": alone}
 
 
 def _continued(model, run, prompt, n_tokens):
@@ -400,9 +411,7 @@ def _continued(model, run, prompt, n_tokens):
 
 def _show_sample(model, run, text, folder):
     """Print a continuation of the first words that the model has not seen."""
-    from dot2gpt.commands.runs import parts
-
-    prompt = parts(text)[1][:PROMPT]
+    prompt = text.prompt(PROMPT)
     print(f"\n{prompt}", end="")
     for piece in _continued(model, run, prompt, 200):
         print(piece, end="", flush=True)
