@@ -334,6 +334,17 @@ def test_characters_have_an_empty_line_between_two_documents(text):
     assert runs.load_model("gpt")[2] is None
 
 
+def test_a_text_without_a_space_is_for_characters(text, capsys, monkeypatch):
+    monkeypatch.setattr(texts, "UNCUT", 1000)
+    monkeypatch.setattr(texts, "PIECE", 300)
+    Path("genes.txt").write_text("ACGT" * 500)
+    bpe = ["--tokens", "bpe", "--vocab-size", "260"]
+    assert train("--text", "genes.txt", "--out", "gpt", *bpe) == 2
+    assert "no space between words: pieces" in capsys.readouterr().err
+    assert not Path("gpt").exists()
+    assert train("--text", "genes.txt", "--out", "gpt") == 0
+
+
 def test_windows_are_those_of_the_lessons_batches():
     ids = np.arange(500, dtype=np.uint16)
     draws = [torch.Generator().manual_seed(3) for _ in "ab"]

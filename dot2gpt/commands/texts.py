@@ -24,6 +24,7 @@ from dot2gpt.tokens import last_cut
 KINDS = (".txt", ".md")  # of a folder's files
 GAP = "\n\n"  # and what stands there for a model of characters
 PIECE = 1 << 18  # characters read at a time
+UNCUT = 1 << 22  # at most, in which there is no place to cut
 PARTS = ("learn.ids", "unseen.ids")
 FOR_BPE = 1 << 26  # characters that BPE learns from, at most
 
@@ -193,7 +194,8 @@ def _write(path, encoding, pieces, bar):
             bar.update(length)
 
         with ThreadPoolExecutor() as pool:
-            for ready in _ready(pieces):
+            whole = isinstance(encoding, Characters)
+            for ready in pieces if whole else _ready(pieces):
                 waiting.append((len(ready or ""), pool.submit(ids_of, ready)))
                 if len(waiting) > 2 * (os.cpu_count() or 1):
                     store()
@@ -211,6 +213,11 @@ def _ready(pieces):
             waiting = ""
             continue
         waiting += piece
+        if len(waiting) > UNCUT:
+            raise GPTError(
+                f"{UNCUT:,} characters have no space between words: pieces of words do "
+                "not suit such a text; --tokens characters do"
+            )
         cut = last_cut(waiting)
         if cut:
             yield waiting[:cut]
