@@ -83,8 +83,11 @@ class Text:
         return self.pieces(0, self.cut)
 
     def for_bpe(self):
-        """What BPE learns from: the first of it, at most FOR_BPE characters."""
-        pieces = self.pieces(0, min(FOR_BPE, self.cut))
+        """What BPE learns from: the first of it, at most FOR_BPE characters.
+
+        Raises GPTError for a text without spaces.
+        """
+        pieces = _ready(self.pieces(0, min(FOR_BPE, self.cut)))
         return "".join(END if piece is None else piece for piece in pieces)
 
     def unseen(self):
