@@ -7,7 +7,7 @@ import numpy as np
 from dot2gpt import live_picture as live
 from dot2gpt.pictures import _array, _plain_cells, _table, _words
 
-PLANE = (-3, 7, -2.5, 5)  # left, right, low, high
+PLANE = (-3, 7, -2.5, 5, 40)  # left, right, low, high, units to a step of 1
 
 
 def arrows(x, tokens, pair=(0, 1), *, caption):
@@ -29,7 +29,7 @@ def arrows(x, tokens, pair=(0, 1), *, caption):
     words = _words("tokens", tokens, len(x), "x", x)
     first, second = pair
     feet = _feet(x, first, second)
-    left, right, low, high = PLANE
+    left, right, low, high, _ = PLANE
     for row in pair:
         if not (left <= feet[row, 0] <= right and low <= feet[row, 1] <= high):
             raise ValueError(f"row {row} of x does not fit into the drawing")
@@ -88,39 +88,23 @@ def _alt(said):
     return f"Two arrows from one point: {inside}."
 
 
-def _head(x, y):
-    """As `arrow` of the script: a line from 0 to a point, and the sides of its head."""
-    length = np.hypot(x, y) or 1
-    back = min(0.32, length)
-    u, v = x / length * back, y / length * back
-    sides = [(x - u + s * 0.4 * v, y - v - s * 0.4 * u) for s in (1, -1)]
-    return [(0, 0), (x, y), sides[0], (x, y), sides[1]]
-
-
-def _path(name, *points):
-    line = "L".join(live.spot(*point, PLANE) for point in points)
-    return f'<path class="{name}" d="M{line}"/>'
-
-
 def _shapes(feet, words, pair):
     a, b = feet[pair[0]], feet[pair[1]]
     axis = 20 * b / np.linalg.norm(b)
     foot = (a @ b) / (b @ b) * b
     others = [n for n in range(len(feet)) if n not in pair]
     dots = "".join(
-        '<circle class="pv-other" r="3" cx="{}" cy="{}"/>'.format(
-            *live.spot(*feet[n], PLANE).split()
-        )
+        live.disc("pv-other", 3, feet[n], PLANE)
         + live.label("pv-other", words[n], *(feet[n] + (0, 0.18)), PLANE)
         for n in others
     )
     return (
-        _path("pv-axis", -axis, axis)
+        live.path("pv-axis", [-axis, axis], PLANE)
         + dots
-        + _path("pv-shadow", (0, 0), foot)
-        + _path("pv-drop", a, foot)
-        + _path("pv-b", *_head(*b))
-        + _path("pv-a", *_head(*a))
+        + live.path("pv-shadow", [(0, 0), foot], PLANE)
+        + live.path("pv-drop", [a, foot], PLANE)
+        + live.path("pv-b", live.arrow(*b), PLANE)
+        + live.path("pv-a", live.arrow(*a), PLANE)
         + live.label("pv-b", words[pair[1]], *_beside(b), PLANE)
         + live.label("pv-a", words[pair[0]], *_beside(a), PLANE)
     )
@@ -129,7 +113,7 @@ def _shapes(feet, words, pair):
 def _beside(tip):
     """Where the word of an arrow stands: beyond its tip, as in the script."""
     x, y = tip * (1 + 0.5 / max(np.linalg.norm(tip), 0.01))
-    left, right, low, high = PLANE
+    left, right, low, high, _ = PLANE
     return (
         min(right - 0.3, max(left + 0.3, x)),
         min(high - 0.3, max(low + 0.3, y)) - 0.12,

@@ -2,14 +2,13 @@
    grid and slide of pictures.js, in one function: nothing here is global. */
 
 /* @plane */
-const UNIT = 40;
 const fixed = (x, digits = 2) => round(x, digits).toFixed(digits).replace('-', '−');
 const dot = ([a, b], [c, d]) => a * c + b * d;
 const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
 
-// Points of the plane (left, right, low, high) in units of its drawing.
-const sheet = ([left, , , high]) => {
-  const spot = ([x, y]) => [round(UNIT * (x - left), 1), round(UNIT * (high - y), 1)];
+// A plane: left, right, low, high, units of its drawing to a step of 1.
+const sheet = ([left, , , high, unit]) => {
+  const spot = ([x, y]) => [round(unit * (x - left), 1), round(unit * (high - y), 1)];
   const write = points => points.map(point => spot(point).join(' ')).join('L');
   return {
     path: (element, ...points) => element.setAttribute('d', `M${write(points)}`),

@@ -1,16 +1,17 @@
 """What the pictures share whose input the reader moves: a plane, numbers, a figure.
 
 The page, its style and the parts of its script are those of `dot2gpt.pictures`; what is
-new lies in live_picture.js and .css, cut at the same lines.
+new lies in live_picture.js and .css, cut at the same lines. A plane is (left, right,
+low, high, units of its drawing to a step of 1).
 """
 
 import html
 import json
+import math
 
 from dot2gpt.pictures import _CSS, _HERE, _JS, Picture, _parts, _prose, _round
 
 _SCRIPT, _STYLE = _parts("live_picture.js"), _parts("live_picture.css")
-UNIT = 40  # units of a drawing to a step of 1 in its plane
 
 
 def figure(kind, body, caption, data, text, parts=("plane",)):
@@ -48,19 +49,40 @@ def fixed(x, digits=2):
 
 
 def spot(x, y, plane):
-    """A point of the plane in units of its drawing; plane: (left, right, low, high)."""
-    across, down = UNIT * (x - plane[0]), UNIT * (plane[3] - y)
+    """A point of the plane in units of its drawing, as `sheet` of the script."""
+    left, _, _, high, unit = plane
+    across, down = unit * (x - left), unit * (high - y)
     return f"{_round(across, 1) + 0.0:g} {_round(down, 1) + 0.0:g}"
 
 
 def drawing(shapes, plane, alt):
     """The SVG of a plane and its place on the page; shapes: its elements as text."""
-    left, right, low, high = plane
-    wide, tall = UNIT * (right - left), UNIT * (high - low)
+    left, right, low, high, unit = plane
+    wide, tall = unit * (right - left), unit * (high - low)
     return (
         f'<div class="pv-stage"><svg viewBox="0 0 {wide:g} {tall:g}" role="img" '
         f'aria-label="{html.escape(alt)}">{shapes}</svg></div>'
     )
+
+
+def path(name, points, plane, more=""):
+    """A line through points."""
+    line = "L".join(spot(*point, plane) for point in points)
+    return f'<path class="{name}" d="M{line}"{more}/>'
+
+
+def disc(name, radius, point, plane):
+    across, down = spot(*point, plane).split()
+    return f'<circle class="{name}" r="{radius}" cx="{across}" cy="{down}"/>'
+
+
+def arrow(x, y):
+    """As in the script: a line from 0 to a point, and the two sides of its head."""
+    length = math.hypot(x, y) or 1
+    back = min(0.32, length)
+    u, v = x / length * back, y / length * back
+    sides = [(x - u + s * 0.4 * v, y - v - s * 0.4 * u) for s in (1, -1)]
+    return [(0, 0), (x, y), sides[0], (x, y), sides[1]]
 
 
 def label(name, word, x, y, plane):
@@ -76,3 +98,19 @@ def numbers(rows):
         for name, text in rows
     )
     return f'<table class="pv-read"><tbody>{body}</tbody></table>'
+
+
+def bars(heads, rows):
+    """A table whose last column is a bar; rows: (name, texts, share from 0 to 1)."""
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in heads)
+    body = "".join(
+        f'<tr><th scope="row">{html.escape(name)}</th>'
+        + "".join(f'<td class="pv-n">{text}</td>' for text in texts)
+        + '<td class="pv-bar"><i style="display:block;height:1em;'
+        f'width:{_round(100 * share, 1):g}%;background-color:#1b66a8"></i></td></tr>'
+        for name, texts, share in rows
+    )
+    return (
+        f'<table class="pv-bars"><thead><tr>{head}<td></td></tr></thead>'
+        f"<tbody>{body}</tbody></table>"
+    )

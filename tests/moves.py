@@ -58,8 +58,8 @@ def unit(page, plane):
 
 
 def slide(fig, name, value):
-    """Set a slider by its name."""
-    fig.get_by_label(name, exact=True).evaluate(
+    """Set a slider by the words before it."""
+    fig.get_by_label(name).evaluate(
         "(input, value) => { input.value = value; "
         "input.dispatchEvent(new Event('input', { bubbles: true })); }",
         value,
