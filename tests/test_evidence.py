@@ -254,3 +254,20 @@ def test_ctrl_c_ends_at_once_and_says_what_is_stored():
     )
     assert done.returncode == 130
     assert "stopped; 0 of 1 runs are stored" in done.stderr
+
+
+def test_a_picture_is_no_part_of_what_a_lesson_computes(monkeypatch):
+    from tools.evidence import source
+
+    text = """\
+from dot2gpt import pictures
+from dot2gpt.look_picture import look
+from dot2gpt.dot_product import gram
+pictures.quiz("Is it?", [])
+look([[1, 0]], "a")
+look = gram(look)
+gram(look)
+"""
+    lesson = source.Source("a lesson", [(text, False)])
+    monkeypatch.setattr(source, "lesson_source", lambda name: lesson)
+    assert source.whole("01_any") == [0, 2, 5, 6]
