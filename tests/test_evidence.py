@@ -34,13 +34,7 @@ WAITING = {
     "20_albert/second_use",
     "20_albert/smaller_not_faster",
     "20_albert/swap",
-    "23_assistant/both_sort",
-    "23_assistant/checked",
-    "23_assistant/cut_afterwards",
     "23_assistant/hole",
-    "23_assistant/never_found",
-    "23_assistant/questions_in_the_loss",
-    "23_assistant/ranks",
 }
 CHEAP = ["09_encoder/counting", "02_weighted_average/hull"]  # measured again here
 
