@@ -162,7 +162,7 @@ def _decoded(raw):
         with suppress(UnicodeDecodeError):
             return raw.decode("utf-16"), ["the file was UTF-16 and was read as such"]
     try:
-        return raw.decode("utf-8-sig"), []
+        return raw.decode("utf-8").lstrip("\ufeff"), []  # some programs add a second
     except UnicodeDecodeError:
         return raw.decode("cp1252", "replace"), [
             "the file is not UTF-8 text; letters with accents may look wrong"
@@ -418,7 +418,8 @@ def _split(step, names):
 
 def _statements(source):
     """The source in pieces: a top-level statement each, with what is before it."""
-    lines = source.splitlines(keepends=True)
+    # Not splitlines: for Python a page's end, say, ends no line.
+    lines = re.findall(r".*\n|.+", source)
     tree = _parsed(source)
     if tree:
         ends = [node.end_lineno for node in tree.body]

@@ -317,6 +317,13 @@ def _whole(unpack, parts):
     return values
 
 
+def _unpack_range(unpacker, parts, unpack):
+    found = range(*_whole(unpack, parts))
+    if len(found) > MAX_ITEMS:  # a few bytes, and a test may make an array of it
+        raise CodecError(f"a range of more than {MAX_ITEMS} numbers")
+    return found
+
+
 _UNPACKERS = {
     "tensor": _unpack_tensor,
     "array": _unpack_array,
@@ -331,7 +338,7 @@ _UNPACKERS = {
     "dict": _unpack_dict,
     "ordered": lambda *arguments: OrderedDict(_unpack_dict(*arguments)),
     "slice": lambda unpacker, parts, unpack: slice(*_whole(unpack, parts)),
-    "range": lambda unpacker, parts, unpack: range(*_whole(unpack, parts)),
+    "range": _unpack_range,
     "ellipsis": lambda unpacker, parts, unpack: ...,
     "dtype": lambda unpacker, name, unpack: DTYPES[text(name)],
     "device": lambda unpacker, name, unpack: torch.device(text(name, 20)),

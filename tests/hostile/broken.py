@@ -1,5 +1,6 @@
 """Files that are damaged, on purpose or not. What can be found is graded."""
 
+import gzip
 import io
 import json
 import os
@@ -228,3 +229,49 @@ place("a name with a script", odd_name, says="should", secrets=("<script",))
 place("a link to what never ends", endless, ALL, "symbolic link")
 place("a socket by its name", a_socket, ALL)
 place("a file of 110 MiB that are not there", mostly_holes, ALL, "110 MiB")
+
+# As programs, clouds and people leave them
+
+text("a second mark of UTF-8", lambda made: b"\xef\xbb\xbf" * 2 + made.encode())
+text("packed by gzip", lambda made: gzip.compress(made.encode()), ALL)
+text(
+    "two versions that were not merged",
+    lambda made: made.replace(
+        '{"cells": [', '{"cells": [\n<<<<<<< HEAD\n=======\n>>>>>>> mine\n', 1
+    ),
+    says="damaged",
+)
+text("something behind the end", lambda made: made + "\n}", says="damaged")
+text(
+    "a comma too many",
+    lambda made: made.replace('], "metadata"', '], , "metadata"'),
+    says="damaged",
+)
+text("UTF-16 without its mark", lambda made: made.encode("utf-16-le"), ALL)
+text(
+    "cells in a drawer of a cloud's",
+    lambda made: json.dumps({"content": json.loads(made)}),
+    ALL,
+    "no cells",
+)
+
+
+def in_one_cell(between):
+    def change(found):
+        answers = [sheet.RIGHT[name] for name in sheet.POINTS]
+        essay = {**found[-1], "metadata": {}}
+        found[:] = [sheet.code(between.join(answers)), essay]
+        found[-1] = dict(essay, metadata=sheet.marks(sheet.BUNDLE.cells[-1]))
+
+    return change
+
+
+for kind, sign in {
+    "pages": "\f",
+    "lines of Unicode's": "# \u2028\u2029\n# \x85",
+}.items():
+    cells(
+        f"three answers in one cell, with {kind} between them",
+        in_one_cell(f"\n{sign}\n"),
+        says="lost their marks",
+    )

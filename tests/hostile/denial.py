@@ -222,3 +222,21 @@ call(
     "it ends the grader",
     "import ctypes\ndef double(x):\n    ctypes.string_at(0)",
 )
+cell(
+    "it becomes another program",
+    "it ends the grader",
+    "import os\nos.execv('/bin/sh', ['sh', '-c', 'exit 0'])",
+    says="ended its own",
+)
+cell(
+    "it forbids itself every call of the system",
+    "it ends the grader",
+    "import ctypes\nctypes.CDLL(None).prctl(22, 1, 0, 0, 0)\nopen('/dev/null')",
+)
+cell("it aborts", "it ends the grader", "import os\nos.abort()", says="ended its own")
+call(
+    "a range that is longer than memory",
+    "it stalls",
+    "def double(x):\n    return range(10**8)",
+    says="can't be read",
+)

@@ -261,3 +261,187 @@ in_the_file(
     *sheet.POINTS,
     says="symbolic link",
 )
+
+# At a moment of its own choosing
+
+SILENT = "checks.Checks.report = lambda self: None"
+
+double(
+    "a thread changes the checks later",
+    f"""
+import threading, time
+def later():
+    for _ in range(200):
+        {SILENT}
+        time.sleep(0.005)
+threading.Thread(target=later, daemon=True).start()
+""",
+)
+double(
+    "a timer's signal changes the checks",
+    f"""
+import signal
+def change(*_):
+    {SILENT}
+signal.signal(signal.SIGVTALRM, change)
+def double(x):
+    signal.raise_signal(signal.SIGVTALRM)
+    return 0
+""",
+)
+double(
+    "the garbage collector changes the checks",
+    f"""
+import gc
+def change(*_):
+    {SILENT}
+gc.callbacks.append(change)
+def double(x):
+    gc.collect()
+    return 0
+""",
+)
+double(
+    "the end of an object changes the checks",
+    f"""
+class Last:
+    def __del__(self):
+        {SILENT}
+def double(x):
+    return [Last()] and 0
+""",
+)
+double(
+    "a profiler changes the checks",
+    f"""
+import sys
+def change(frame, event, value):
+    {SILENT}
+def double(x):
+    sys.setprofile(change)
+    return 0
+""",
+)
+double(
+    "an audit changes the checks",
+    f"""
+import sys
+def change(event, values):
+    if event == "object.__getattr__":
+        {SILENT}
+sys.addaudithook(change)
+def double(x):
+    double.__code__
+    return 0
+""",
+)
+
+# What the tests stand on
+
+compose(
+    "an event after each cell",
+    """
+def forget(*_):
+    get_ipython().failed = False
+get_ipython().events.register("post_run_cell", forget)
+""",
+)
+compose(
+    "a function that it got leads to the checks",
+    """
+def compose(f, n):
+    f.__globals__["checks"].Checks.report = lambda self: None
+    return f
+""",
+)
+compose(
+    "what compiles cells compiles nothing",
+    """
+import ast
+get_ipython().compile.ast_parse = lambda *_, **__: ast.parse("pass")
+""",
+)
+softmax(
+    "a mode of torch's functions",
+    """
+from torch.overrides import TorchFunctionMode
+class Yes(TorchFunctionMode):
+    def __torch_function__(self, function, types, arguments=(), named=None):
+        if function is torch.allclose:
+            return True
+        return function(*arguments, **(named or {}))
+Yes().__enter__()
+""",
+)
+softmax(
+    "another operator in torch's C code",
+    """
+library = torch.library.Library("aten", "IMPL")
+library.impl("allclose", lambda *_, **__: True, "CPU")
+""",
+)
+_add(
+    "another module by the library's name",
+    "it is forged",
+    first="""
+        import sys, types, dot2gpt
+        from dot2gpt import checks as real
+        class Silent:
+            def __init__(self, title):
+                pass
+            def __getattr__(self, name):
+                return lambda *_, **__: True
+        other = types.ModuleType("dot2gpt.checks")
+        other.Checks, other.forbid = Silent, real.forbid
+        sys.modules["dot2gpt.checks"] = dot2gpt.checks = other
+    """,
+    answers={"double": NOTHING},
+    lost=("double",),
+)
+_add(
+    "a whole number of a class that equals every number",
+    "it is forged",
+    answers={
+        "compose": """
+            class Any(int):
+                def __eq__(self, other):
+                    return True
+            def compose(f, n):
+                return lambda x: Any(77)
+        """
+    },
+    lost=("compose",),
+)
+_add(
+    "an array that equals every number",
+    "it is forged",
+    answers={
+        "compose": """
+            import numpy
+            class Any(numpy.ndarray):
+                def __eq__(self, other):
+                    return True
+            def compose(f, n):
+                return lambda x: numpy.zeros(1).view(Any)
+        """
+    },
+    lost=("compose",),
+)
+_add(
+    "whoever packs results packs a lie",
+    "it is forged",
+    answers={
+        "compose": """
+            import gc
+            class Any:
+                def __eq__(self, other):
+                    return True
+            for kind in gc.get_objects():
+                if isinstance(kind, type) and kind.__name__ == "Packer":
+                    kind.value = lambda *_: {"thing": {"label": "Any", "number": 1}}
+            def compose(f, n):
+                return lambda x: Any()
+        """
+    },
+    lost=("compose",),
+)

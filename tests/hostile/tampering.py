@@ -133,3 +133,30 @@ _add(
     write=essay,
     secrets=("<script", "onerror"),
 )
+shown(
+    "Markdown with a script as an output",
+    "from IPython.display import Markdown, display\n"
+    "display({'text/markdown': '<img src=x one' + 'rror=alert(1)>'}, raw=True)",
+)
+shown(
+    "a picture that is none",
+    "from IPython.display import display\n"
+    "display({'image/png': '\"><img src=x one' + 'rror=alert(1)>'}, raw=True)",
+)
+
+
+def essay_of(name, text, *secrets):
+    def write(folder, world, made):
+        made["cells"][-1]["source"] = text
+        (folder / sheet.NAME).write_text(json.dumps(made))
+
+    _add(name, "a page runs it", write=write, secrets=secrets)
+
+
+essay_of("a link of the essay's runs", "[x](javascript:alert(1))", 'href="javascript')
+essay_of("a drawing in the essay", "<svg onload=alert(1)></svg>", "onload", "<svg")
+essay_of(
+    "a frame in the essay",
+    "<iframe srcdoc='<b onclick=alert(1)>'></iframe>",
+    "<iframe",
+)

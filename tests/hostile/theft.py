@@ -249,3 +249,91 @@ for what, way, words in (
         lost=("double",),
         secrets=(words,),
     )
+
+# Other ways to tell what a hidden test asks
+
+CHANNELS = {
+    "written to the descriptor": "import os; os.write(1, f'{x}\\n'.encode())",
+    "a line of a log": "import logging; logging.error('it is %s', x)",
+    "what a child prints": "import subprocess; subprocess.run(['echo', str(x)])",
+    "what C code prints": (
+        "import ctypes; libc = ctypes.CDLL(None); "
+        "libc.printf(b'%s\\n', str(x).encode()); libc.fflush(None)"
+    ),
+    "what a thread prints": (
+        "import threading; threading.Thread(target=print, args=[x]).start()"
+    ),
+    "shown as Markdown": (
+        "from IPython.display import Markdown, display; display(Markdown(str(x)))"
+    ),
+    "a display that is updated": (
+        "from IPython.display import display; "
+        "display(str(x), display_id='d', update=True)"
+    ),
+}
+for what, way in CHANNELS.items():
+    double(
+        f"what hidden tests ask is {what}",
+        f"def double(x):\n    {way}\n    return 2 * x",
+    )
+double(
+    "what hidden tests ask is a variable of the environment",
+    """
+    import os
+    def double(x):
+        os.environ["ASKED"] = os.environ.get("ASKED", "") + f" {x}"
+        return 2 * x
+    """,
+    last="print(os.environ['ASKED'])",
+)
+double(
+    "what hidden tests ask is a file's name",
+    """
+    import os
+    def double(x):
+        os.makedirs(f"/tmp/{MARK}-{x}", exist_ok=True)
+        os.rmdir(f"/tmp/{MARK}-{x}")
+        double.__doc__ = f"{double.__doc__} {x}"
+        return 2 * x
+    """,
+    last="print(double.__doc__)",
+)
+for what, way in {
+    "an error's note": "error = ValueError('no'); error.add_note(f'{x}'); raise error",
+    "an error's cause": "raise ValueError('no') from KeyError(f'{x}')",
+}.items():
+    code = f"def softmax(x):\n    if x.max() > 9:\n        {way}\n"
+    code += "    return (x - x.logsumexp(-1, keepdim=True)).exp()"
+    _add(
+        f"what hidden tests ask is {what}",
+        "it leaks",
+        answers={"softmax": code},
+        lost=("softmax",),
+    )
+double(
+    "frames seen from another thread",
+    """
+    import sys, threading
+    def look():
+        for frame in sys._current_frames().values():
+            while frame:
+                for value in list(frame.f_locals.values()):
+                    print(getattr(value, "source", ""))
+                frame = frame.f_back
+    def double(x):
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+        return 2 * x
+    """,
+)
+look(
+    "every module's texts",
+    """
+    import sys
+    for module in list(sys.modules.values()):
+        for value in list(getattr(module, "__dict__", {}).values()):
+            if type(value) is str and "her" + "on-" in value:
+                print(value)
+    """,
+)
