@@ -126,13 +126,14 @@ def test_weights_of_attention_are_hugging_faces():
     torch.manual_seed(0)
     config = GPT2Config(
         vocab_size=13, n_positions=11, n_embd=12, n_layer=2, n_head=3,
+        bos_token_id=None, eos_token_id=None,
         resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, attn_implementation="eager",
     )  # fmt: skip
-    theirs = GPT2LMHeadModel(config).double().eval()
+    theirs = GPT2LMHeadModel(config).eval()
     for weight in theirs.parameters():
         weight.data += 0.3 * torch.randn_like(weight)
     ours = GPT.from_gpt2(theirs.state_dict(), n_heads=3).double().eval()
-    ids = text()
+    ids, theirs = text(), theirs.double()
     want = torch.stack(theirs(ids, output_attentions=True).attentions, 1)
     got = attention_weights(ours, ids)
     assert got.shape == (2, 2, 3, 7, 7)

@@ -9,12 +9,12 @@ from tools.evidence import claim, lesson
     "One layer of attention does not learn to copy with a random period",
     seeds=3,
     budgets=(1, 2, 4),
-    stronger="eight heads, four times the width, and a net behind",
+    stronger="eight heads, twice the width, and a net behind",
     holds=lambda f: f["one layer"] < 0.4 and f["one layer, wide, net"] < 0.5,
 )
 def one_layer(seed, budget):
     page, steps = lesson("24_inside"), {"n_steps": 600 * budget}
-    wide = page.Copier(1, n_heads=8, d=128, net=True)
+    wide = page.Copier(1, n_heads=8, d=64, net=True)
     return {
         "one layer": page.right(page.learn(page.Copier(1), **steps)),
         "one layer, wide, net": page.right(page.learn(wide, **steps)),

@@ -505,3 +505,35 @@ ANSWERS = {
         ),
     ],
 }
+
+EQUIVALENT = {
+    "looks_at": {
+        "for end in range(n - 2, t):": "the slice that ends there is empty: no run is",
+    },
+    "effects": {
+        "one = torch.eye(n, dtype=torch.int32).tolist()": "the same zeros and ones",
+        "left = torch.stack([table[tuple(x - 1 for x in row)] for row in one])": (
+            "of an axis of two, -1 is the second"
+        ),
+    },
+    "contributions": {
+        "deviation = (parts.sum(0, keepdim=True).var(correction=0) + eps).sqrt()": (
+            "the variance is over all numbers, and there is one row"
+        ),
+        "deviation = (parts.sum(0).var(correction=0, keepdim=True) + eps).sqrt()": (
+            "one number broadcasts as it does without its axis"
+        ),
+        "centred = parts - parts.mean(1, keepdim=True)": "the last axis of two",
+        "return torch.cat([centred / deviation * gain @ row, (row @ shift)[None]])": (
+            "a dot product has no order"
+        ),
+    },
+    "other_weights": {
+        "equations = torch.cat([torch.ones_like(weights)[:, None], values], 1).T": (
+            "equations have no order"
+        ),
+        "falling = z <= (-1e-9)": "no change is just there",
+        "falling = z < -1e-05": "a weight that falls so slowly is not the first at 0",
+        "falling = z < -0.0": "likewise: rounding gives a step that is not the least",
+    },
+}
