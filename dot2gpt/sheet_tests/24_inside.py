@@ -162,7 +162,8 @@ by_hand = (  # parts, gain, shift, row, eps, and the shares
     0.0,
 )
 cases = [by_hand]
-for seed, n, d, eps, size in ((0, 3, 5, 1e-5, 1.0), (1, 5, 8, 0.5, 1.0), (2, 1, 3, 0.1, 1e-2)):
+drawn = (0, 3, 5, 1e-5, 1.0), (1, 5, 8, 0.5, 1.0), (2, 1, 3, 0.1, 1e-2)
+for seed, n, d, eps, size in drawn:
     torch.manual_seed(seed)
     cases.append((size * torch.randn(n, d), *torch.randn(3, d), eps))
 for number, (*inputs, eps) in enumerate(cases):
