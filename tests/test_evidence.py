@@ -34,7 +34,6 @@ WAITING = {
     "20_albert/second_use",
     "20_albert/smaller_not_faster",
     "20_albert/swap",
-    "24_inside/heads",
 }
 CHEAP = ["09_encoder/counting", "02_weighted_average/hull"]  # measured again here
 
