@@ -16,18 +16,7 @@ from tools.tree import ROOT
 # Claims that wait for `make evidence`: new ones, and those whose code changed since.
 # The page marks them, and this list names them.
 WAITING = {
-    "08_positions/alibi_heads",
-    "08_positions/on_text",
-    "08_positions/rotary_eight_heads",
-    "08_positions/two_heads",
-    "09_encoder/no_positions",
-    "13_gpt/a_larger_start",
-    "13_gpt/addition_backwards",
-    "13_gpt/attention_pays",
     "15_bert/real_words",
-    "17_transformer_xl/verses",
-    "18_xlnet/directions",
-    "18_xlnet/pairs",
     "19_distilbert/students",
     "20_albert/four_hops",
     "20_albert/one_use",
