@@ -17,13 +17,10 @@ from tools.tree import ROOT
 # The page marks them, and this list names them.
 WAITING = {
     "15_bert/real_words",
-    "19_distilbert/students",
     "20_albert/four_hops",
     "20_albert/one_use",
-    "20_albert/second_use",
     "20_albert/smaller_not_faster",
     "20_albert/swap",
-    "23_assistant/hole",
 }
 CHEAP = ["09_encoder/counting", "02_weighted_average/hull"]  # measured again here
 

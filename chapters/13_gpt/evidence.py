@@ -6,14 +6,16 @@ from tools.evidence import claim, lesson
 
 
 @claim(
-    "With the same windows and steps the GPT ends at least 0.05 nats a character "
-    "below nets without attention, and the gap is widest late in the window",
+    "In the steps of the page the GPT ends at least 0.05 nats a character below nets "
+    "without attention; with twice the steps it learns the text by heart and ends where "
+    "they do; the gap is always wider late in the window",
     seeds=3,
     budgets=(1, 2),
     stronger="nets that see two tokens more or less, eight, or are twice as wide",
     holds=lambda f: (
-        f["GPT"] < min(f[name] for name in f if "Tiny" in name) - 0.05
-        and f["gap, places 32 to 63"] > f["gap, places 0 to 7"]
+        f["gap, places 32 to 63"] > f["gap, places 0 to 7"]
+        and (f["budget"] == 1)
+        == (f["GPT"] < min(f[name] for name in f if "Tiny" in name) - 0.05)
     ),
 )
 def attention_pays(seed, budget):

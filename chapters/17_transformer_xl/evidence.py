@@ -58,14 +58,15 @@ def ten_back(seed, budget):
 
 
 @claim(
-    "In segments of 16, a model without memory guesses, one with a memory of 32 gets "
-    "better the longer it trains, and letting the gradient through the memory is faster",
+    "In segments of 16, a model without memory guesses, one with a memory of 32 does "
+    "better, but no better with four times the steps, and with the gradient let through "
+    "the memory it is right",
     budgets=(1, 2, 4),
     stronger="more steps",
     holds=lambda f: (
         f["no memory"] < 0.11
-        and f["memory of 32"] > 0.15
-        and f["gradient let through"] > f["memory of 32"]
+        and f["no memory"] + 0.05 < f["memory of 32"] < 0.5
+        and f["gradient let through"] > 0.9
     ),
 )
 def verses(seed, budget):
