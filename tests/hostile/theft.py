@@ -254,7 +254,9 @@ for what, way, words in (
 
 CHANNELS = {
     "written to the descriptor": "import os; os.write(1, f'{x}\\n'.encode())",
-    "a line of a log": "import logging; logging.error('it is %s', x)",
+    "a line of a log": (
+        "import logging; logging.basicConfig(force=True); logging.error('it is %s', x)"
+    ),
     "what a child prints": "import subprocess; subprocess.run(['echo', str(x)])",
     "what C code prints": (
         "import ctypes; libc = ctypes.CDLL(None); "
