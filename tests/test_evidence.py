@@ -17,10 +17,6 @@ from tools.tree import ROOT
 # The page marks them, and this list names them.
 WAITING = {
     "15_bert/real_words",
-    "20_albert/four_hops",
-    "20_albert/one_use",
-    "20_albert/smaller_not_faster",
-    "20_albert/swap",
 }
 CHEAP = ["09_encoder/counting", "02_weighted_average/hull"]  # measured again here
 

@@ -36,11 +36,15 @@ def four_hops(seed, budget):
 
 
 @claim(
-    "Four hops: one layer used once stays at the level of 'I am back'",
+    "Four hops: in the steps that two layers take, one layer used once stays at the "
+    "level of 'I am back'; it gets there with four times as many",
     seeds=3,
     budgets=(1, 2, 4),
-    stronger="four times the steps",
-    holds=lambda f: f["one layer, once"] < 0.65,
+    stronger="four times the steps: it was late, and no more",
+    holds=lambda f: (
+        (f["budget"] > 1 or f["one layer, once"] < 0.65)
+        and (f["budget"] < 4 or f["one layer, once"] > 0.9)
+    ),
 )
 def one_use(seed, budget):
     page = lesson("20_albert")
