@@ -65,4 +65,4 @@ def _first_unseen_line(folder):
         text = Text(run.settings["text"])
     except runs.GPTError as error:
         raise runs.GPTError(f"{error}: give --prompt TEXT") from None
-    return (text.prompt(1000).lstrip().splitlines() or [""])[0][:60]
+    return (text.head_and_bytes[0][:1000].lstrip().splitlines() or [""])[0][:60]

@@ -41,16 +41,16 @@ class Run:
     @property
     def encoding(self):
         """Text to ids and back."""
-        if isinstance(self.vocabulary, str):
-            return Characters(self.vocabulary)
-        if isinstance(self.vocabulary, list) or "merges" in self.vocabulary:
-            known = {"merges": self.vocabulary, "special": ()}
-            if isinstance(self.vocabulary, dict):
-                known = self.vocabulary
+        known = self.vocabulary
+        if isinstance(known, str):
+            return Characters(known)
+        if isinstance(known, list):
+            known = {"merges": known, "special": ()}
+        if "merges" in known:
             pairs = [tuple(map(bytes.fromhex, pair)) for pair in known["merges"]]
             return encoding(pairs, known["special"])
-        ranks = {bytes.fromhex(t): id for t, id in self.vocabulary["ranks"].items()}
-        return encoding(ranks, self.vocabulary["special"], "gpt2", "gpt2")
+        ranks = {bytes.fromhex(t): id for t, id in known["ranks"].items()}
+        return encoding(ranks, known["special"], "gpt2", "gpt2")
 
 
 def new_run(settings, text):

@@ -10,6 +10,7 @@ import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -94,13 +95,12 @@ class Text:
         """The pieces for validation."""
         return self.pieces(self.cut)
 
-    def prompt(self, length):
-        """The first characters for validation."""
-        return next(filter(None, self.unseen()), "")[:length]
-
-    def unseen_bytes(self):
-        """How many bytes of UTF-8 the part for validation has."""
-        return sum(len(piece.encode()) for piece in self.unseen() if piece)
+    @cached_property
+    def head_and_bytes(self):
+        """The first piece for validation, and how many bytes of UTF-8 there are."""
+        pieces = filter(None, self.unseen())
+        head = next(pieces, "")
+        return head, sum((len(piece.encode()) for piece in pieces), len(head.encode()))
 
 
 def _documents(path):

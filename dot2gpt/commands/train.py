@@ -233,8 +233,9 @@ class Watch:
     def __init__(self, run, text, data, arguments, out):
         self.run, self.folder, self.out = run, arguments.out, out
         self.learn, self.unseen = data
-        self.bits = len(self.unseen) / text.unseen_bytes() / math.log(2)  # of a nat
-        self.prompt = text.prompt(PROMPT)
+        head, n_bytes = text.head_and_bytes
+        self.bits = len(self.unseen) / n_bytes / math.log(2)  # of a nat
+        self.prompt = head[:PROMPT]
         self.path = os.path.join(arguments.out, "losses.csv")
         self.done, self.rows = 0, []
 
@@ -411,7 +412,7 @@ def _continued(model, run, prompt, n_tokens):
 
 def _show_sample(model, run, text, folder):
     """Print a continuation of the first words that the model has not seen."""
-    prompt = text.prompt(PROMPT)
+    prompt = text.head_and_bytes[0][:PROMPT]
     print(f"\n{prompt}", end="")
     for piece in _continued(model, run, prompt, 200):
         print(piece, end="", flush=True)
