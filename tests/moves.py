@@ -2,6 +2,8 @@
 
 import re
 
+from dot2gpt import pictures
+
 # The plane of a picture in the page: its box, and how many pixels are a step of 1.
 BOX = """stage => {
   const { left, top, width } = stage.getBoundingClientRect();
@@ -64,3 +66,29 @@ def slide(fig, name, value):
         "input.dispatchEvent(new Event('input', { bubbles: true })); }",
         value,
     )
+
+
+def assert_looks_as_alone(visit, host, drawn, parts, styles, **how):
+    """On a page with others a picture looks as on a page of its own.
+
+    drawn: {kind: picture}, in their order. parts: a selector within each. styles: what
+    is compared, beside the sizes. how: as for visit.
+    """
+    looks = f"""all => all.map(x => {{
+      const s = getComputedStyle(x), box = x.getBoundingClientRect();
+      return [box.width, box.height].map(Math.round)
+        .concat({styles.split()}.map(name => s[name]));
+    }})"""
+    both = visit(host, drawn=list(drawn.values()), **how)
+    for kind, picture in drawn.items():
+        alone = visit(host, drawn=[picture], **how)
+        place = f".pv[data-kind={kind}] {parts}"
+        want = alone.locator(place).evaluate_all(looks)
+        assert both.locator(place).evaluate_all(looks) == want and len(want) > 3
+
+
+def among_others(kind, picture):
+    """A picture between two that do not move: {kind: picture}."""
+    lines = pictures.lines([[1.0]], "a", caption="c")
+    grid = pictures.matrix([[1, 2], [3, 4]], "ab", caption="c")
+    return {"lines": lines, kind: picture, "matrix": grid}

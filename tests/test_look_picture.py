@@ -6,11 +6,10 @@ import math
 import pytest
 import torch
 
-from dot2gpt import pictures
 from dot2gpt.look_picture import look
 from dot2gpt.weighted_average import softmax
 from tests import test_pictures_browser as pages
-from tests.moves import slide
+from tests.moves import among_others, assert_looks_as_alone, slide
 
 visit = pages.visit  # the fixture: an open page that asks for nothing and has no errors
 WORDS = "Ada took it and she left".split()
@@ -135,20 +134,10 @@ def test_axe_finds_nothing_and_a_phone_is_wide_enough(visit, host, theme):
 
 @pytest.mark.parametrize("host", ["book", "lab"])
 def test_it_shares_a_page_with_others_and_looks_as_alone(visit, host):
-    lines = pictures.lines([[1.0]], "a", caption="c")
-    grid = pictures.matrix([[1, 2], [3, 4]], "ab", caption="c")
-    looks = """all => all.map(x => {
-      const s = getComputedStyle(x), box = x.getBoundingClientRect();
-      return [box.width, box.height].map(Math.round)
-        .concat([s.stroke, s.strokeWidth, s.strokeOpacity, s.backgroundColor]);
-    })"""
-    calm = {"reduced_motion": "reduce"}
-    both = visit(host, drawn=[lines, drawn(), grid], **calm)
-    for picture, kind in ((drawn(), "look"), (lines, "lines"), (grid, "matrix")):
-        alone = visit(host, drawn=[picture], **calm)
-        parts = f".pv[data-kind={kind}] :is(svg, path, text, table, td, th, li)"
-        want = alone.locator(parts).evaluate_all(looks)
-        assert both.locator(parts).evaluate_all(looks) == want and len(want) > 3
+    together = among_others("look", drawn())
+    parts = ":is(svg, path, text, table, td, th, li)"
+    styles = "stroke strokeWidth strokeOpacity backgroundColor"
+    assert_looks_as_alone(visit, host, together, parts, styles, reduced_motion="reduce")
 
 
 def test_print_has_the_drawing_and_no_controls(visit):

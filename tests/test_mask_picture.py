@@ -11,7 +11,7 @@ from dot2gpt.mask_picture import masks
 from dot2gpt.masking import causal_mask, influence
 from dot2gpt.scaling import scaled_dot_product_attention
 from tests import test_pictures_browser as pages
-from tests.moves import written
+from tests.moves import assert_looks_as_alone, written
 
 visit = pages.visit  # the fixture: an open page that asks for nothing and has no errors
 WORDS = ["[pad]", "the", "cat", "sat", "down"]
@@ -190,17 +190,10 @@ def test_axe_finds_nothing_and_a_phone_is_wide_enough(visit, host, theme):
 @pytest.mark.parametrize("host", ["book", "lab"])
 def test_it_shares_a_page_with_others_and_looks_as_alone(visit, host):
     grid = pictures.matrix([[1, 2], [3, 4]], "ab", caption="c")
-    looks = """all => all.map(x => {
-      const s = getComputedStyle(x), box = x.getBoundingClientRect();
-      return [box.width, box.height].map(Math.round)
-        .concat([s.cursor, s.color, s.backgroundColor, s.backgroundImage]);
-    })"""
-    both = visit(host, drawn=[drawn(), grid])
-    for picture, kind in ((drawn(), "mask"), (grid, "matrix")):
-        alone = visit(host, drawn=[picture])
-        parts = f".pv[data-kind={kind}] :is(table, td, th, i)"
-        want = alone.locator(parts).evaluate_all(looks)
-        assert both.locator(parts).evaluate_all(looks) == want and len(want) > 3
+    together = {"mask": drawn(), "matrix": grid}
+    parts = ":is(table, td, th, i)"
+    styles = "cursor color backgroundColor backgroundImage"
+    assert_looks_as_alone(visit, host, together, parts, styles)
 
 
 def test_print_has_the_tables_and_no_controls(visit):
